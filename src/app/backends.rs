@@ -1,10 +1,10 @@
 //! Store and queue by the URLs of the settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::time::timeout;
 
 use super::App;
@@ -13,7 +13,7 @@ use crate::queue::memory::MemoryQueue;
 use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{SearchedFiles, Store};
+use crate::store::{Maintenance, SearchedFiles, Store};
 
 /// The longest that closing queue and store may take.
 const MOST_CLOSING: Duration = Duration::from_secs(5);
@@ -44,8 +44,7 @@ impl App {
     /// # Errors
     /// As [`Self::store`], and if its file is missing.
     pub async fn filled_store(&self) -> Result<Arc<dyn Store>> {
-        let url = self.settings.store.url.expose();
-        if let Some(missing) = SqliteStore::missing_file(url) {
+        if let Some(missing) = self.missing_store() {
             bail!(
                 "the store is empty: there is no {}; fill it with `facefleet scan FOLDER`, or name \
                  another store with --store",
@@ -53,6 +52,26 @@ impl App {
             );
         }
         self.store().await
+    }
+
+    /// The file of the store, if there is none yet: whoever opens the store creates it.
+    pub fn missing_store(&self) -> Option<PathBuf> {
+        SqliteStore::missing_file(self.settings.store.url.expose())
+    }
+
+    /// Tries whether the missing file of the store could be created in its folder and written.
+    pub(super) async fn try_creating_store(&self, missing: &Path) -> Result<()> {
+        let folder = missing.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let trial = tempfile::Builder::new().prefix(".facefleet-").tempdir_in(folder);
+        let trial = trial.with_context(|| {
+            format!("{} cannot be created: choose a folder that can be written", missing.display())
+        })?;
+        let url = format!("sqlite:{}", trial.path().join("trial.db").display());
+        let store = SqliteStore::open(&url).await?;
+        store.try_writing().await?;
+        store.close().await;
+        Ok(())
     }
 
     /// Brings the store's schema up to date; returns how many profiles' templates got an index.

@@ -66,9 +66,15 @@ async fn place(app: &App, root: &Root) -> CheckView {
 
 /// The workers that run, and whether they may read the same.
 async fn workers(app: &App) -> Result<String> {
-    let store = app.store().await?;
-    let workers = store.workers().await?;
-    store.close().await;
+    let workers = match app.missing_store() {
+        Some(_) => Vec::new(),
+        None => {
+            let store = app.store().await?;
+            let workers = store.workers().await?;
+            store.close().await;
+            workers
+        }
+    };
     let queue = app.queue_name();
     let fleet: Vec<SeenWorker> =
         workers.into_iter().filter(|worker| worker.live && worker.report.queue == queue).collect();
@@ -166,6 +172,14 @@ fn file_names(files: &[PathBuf]) -> String {
 }
 
 async fn store(app: &App) -> Result<String> {
+    if let Some(missing) = app.missing_store() {
+        app.try_creating_store(&missing).await?;
+        return Ok(format!(
+            "there is no {} yet: the first scan or enrolment creates it, and its folder can be \
+                written",
+            missing.display()
+        ));
+    }
     let store = app.store().await?;
     store.try_writing().await?;
     let galleries = store.galleries().await?.len();
@@ -178,9 +192,15 @@ async fn store(app: &App) -> Result<String> {
 
 /// The troubles of sources that workers noted.
 async fn sources(app: &App) -> Result<String> {
-    let store = app.store().await?;
-    let sources = store.source_statuses().await?;
-    store.close().await;
+    let sources = match app.missing_store() {
+        Some(_) => Vec::new(),
+        None => {
+            let store = app.store().await?;
+            let sources = store.source_statuses().await?;
+            store.close().await;
+            sources
+        }
+    };
     let troubles: Vec<String> = sources.iter().filter_map(SourceStatus::warning).collect();
     if !troubles.is_empty() {
         bail!("{}; workers check each source until it works", troubles.join("; "));

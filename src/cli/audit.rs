@@ -2,12 +2,14 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
+use strum::VariantNames;
 
 use super::report::time;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{ErasurePlace, GalleryName, UtcTime};
+use crate::domain::{ErasurePlace, GalleryName, UtcTime, counted};
 use crate::gallery::audit::{AuditFilter, AuditLog};
 use crate::view::audit::{AuditKind, AuditView, DecisionEvent, VerdictEvent};
 
@@ -29,10 +31,16 @@ pub(super) struct AuditArgs {
     until: Option<Timestamp>,
     /// Only events of this kind: decision, verdict, activation, erasure or retention. Can be
     /// repeated.
-    #[arg(long, value_name = "KIND")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(AuditKind::VARIANTS)
+            .try_map(|kind| kind.parse::<AuditKind>())
+    )]
     kind: Vec<AuditKind>,
-    /// At most N events.
-    #[arg(long, value_name = "N")]
+    /// At most N events, 1 or more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Print one JSON object a line.
     #[arg(long)]
@@ -90,19 +98,23 @@ fn what(event: &AuditView) -> String {
     }
     if let Some(erasure) = &event.erasure {
         let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
-        let removed = removed.map(|place| (place.to_string(), erasure.removed.of(place)));
-        return format!("erased one {}: {}", erasure.what, counted(removed, erasure.ended_at));
+        let removed = removed.filter_map(|place| match erasure.removed.of(place) {
+            0 => None,
+            count => Some(format!("{count} {}", place.words(count))),
+        });
+        return format!("erased one {}: {}", erasure.what, listed(removed, erasure.ended_at));
     }
     let Some(retention) = &event.retention else { return String::new() };
     let removed = [
-        ("images", retention.removed.images),
-        ("dead_letters", retention.removed.dead_letters),
-        ("rejected", retention.removed.rejected),
-        ("rejected_images", retention.removed.rejected_images),
-        ("verdicts", retention.removed.verdicts),
+        ("image", retention.removed.images),
+        ("dead letter", retention.removed.dead_letters),
+        ("rejected enrolment", retention.removed.rejected),
+        ("rejected image", retention.removed.rejected_images),
+        ("verdict", retention.removed.verdicts),
     ];
-    let removed = removed.into_iter().map(|(name, count)| (name.to_owned(), count));
-    format!("removed {}", counted(removed, retention.ended_at))
+    let removed = removed.into_iter().filter(|(_, count)| *count > 0);
+    let removed = removed.map(|(thing, count)| counted(count, thing));
+    format!("removed {}", listed(removed, retention.ended_at))
 }
 
 fn of_verdict(event: &VerdictEvent) -> String {
@@ -115,11 +127,9 @@ fn of_verdict(event: &VerdictEvent) -> String {
     format!("verdict {verdict_id}: {verdict}{more}, image {image_id}{undone}")
 }
 
-/// Counts that are not 0.
-fn counted(counts: impl Iterator<Item = (String, u64)>, ended_at: Option<UtcTime>) -> String {
-    let counts = counts.filter(|(_, count)| *count > 0);
-    let texts: Vec<String> =
-        counts.map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
-    let text = if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") };
+/// What was removed, in words.
+fn listed(removed: impl Iterator<Item = String>, ended_at: Option<UtcTime>) -> String {
+    let removed: Vec<String> = removed.collect();
+    let text = if removed.is_empty() { "nothing".to_owned() } else { removed.join(", ") };
     if ended_at.is_some() { text } else { format!("{text} (not ended)") }
 }

@@ -103,7 +103,7 @@ struct LabelledResults {
 impl CalibrateArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let dataset = self.labelled.dataset()?;
-        let store = app.store().await?;
+        let store = self.labelled.store(app, &dataset).await?;
         let (found, status) = match &dataset {
             Dataset::Gallery(gallery) if self.percentiles && !self.fuse => {
                 (self.percentiles_of(app, store.as_ref(), gallery).await?, ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::progress::accounts;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{Campaign, CampaignState};
+use crate::domain::{Campaign, CampaignState, counted};
 use crate::gallery::campaign::{CampaignRef, find, set_state};
 use crate::store::Store;
 use crate::view::campaign::{CampaignView, campaign_state};
@@ -18,7 +18,12 @@ pub(super) enum CampaignCommand {
     /// Show campaigns, the latest first.
     List {
         /// Show at most N campaigns.
-        #[arg(long, default_value_t = 20, value_name = "N")]
+        #[arg(
+            long,
+            default_value_t = 20,
+            value_name = "N",
+            value_parser = clap::value_parser!(u32).range(1..)
+        )]
         limit: u32,
         /// Print one JSON object a line.
         #[arg(long)]
@@ -58,7 +63,7 @@ pub(super) struct ChangeArgs {
 
 impl CampaignCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         match self {
             Self::List { limit, json } => list(store.as_ref(), limit, json).await?,
             Self::Show { campaign, json } => {
@@ -113,7 +118,7 @@ fn show(campaign: &Campaign, json: bool) -> Result<()> {
     if let Some(reason) = &progress.listing_error {
         say(format!("  the listing failed: {}", printable(reason)))?;
     }
-    say(format!("  {}, {} faces", accounts(progress), progress.faces))?;
+    say(format!("  {}, {}", accounts(progress), counted(progress.faces, "face")))?;
     Ok(())
 }
 

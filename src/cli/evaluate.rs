@@ -74,7 +74,7 @@ impl EvaluateArgs {
         let other = self.csv.as_ref().map(read).transpose()?;
         let dataset = self.labelled.dataset()?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
-        let store = app.store().await?;
+        let store = self.labelled.store(app, &dataset).await?;
         let mut found = self.labelled.collect(app, store.as_ref(), &dataset).await?;
         let sampled = self.sample(app, store.as_ref(), &found).await?;
         store.close().await;

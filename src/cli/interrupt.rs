@@ -1,7 +1,8 @@
 //! Ctrl-C and SIGTERM: the first asks a command to finish the jobs in flight, the second ends the
 //! process at once.
 
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use signal_hook::low_level::exit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +15,7 @@ static STOPPABLE: Mutex<Option<Stoppable>> = Mutex::new(None);
 
 struct Stoppable {
     stop: CancellationToken,
+    terminated: Arc<AtomicBool>,
     on_stop: Box<dyn FnOnce() + Send>,
 }
 
@@ -23,17 +25,25 @@ struct Stoppable {
 pub(super) struct Interrupted;
 
 /// While it lives, the first signal cancels its token.
-pub(super) struct StopOnSignal(CancellationToken);
+pub(super) struct StopOnSignal {
+    stop: CancellationToken,
+    terminated: Arc<AtomicBool>,
+}
 
 impl StopOnSignal {
     /// The token.
     pub(super) fn token(&self) -> CancellationToken {
-        self.0.clone()
+        self.stop.clone()
     }
 
     /// Whether there was a signal.
     pub(super) fn is_stopped(&self) -> bool {
-        self.0.is_cancelled()
+        self.stop.is_cancelled()
+    }
+
+    /// Whether that signal was SIGTERM: the end that services are asked for, and no interruption.
+    pub(super) fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Relaxed)
     }
 }
 
@@ -49,18 +59,26 @@ pub(super) fn stop_on_signal(
 ) -> std::io::Result<StopOnSignal> {
     static LISTENER: Once = Once::new();
     let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-    let stop = CancellationToken::new();
-    *stoppable() = Some(Stoppable { stop: stop.clone(), on_stop: Box::new(on_stop) });
+    let (stop, terminated) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+    *stoppable() = Some(Stoppable {
+        stop: stop.clone(),
+        terminated: Arc::clone(&terminated),
+        on_stop: Box::new(on_stop),
+    });
     LISTENER.call_once(|| drop(tokio::spawn(listen(signals))));
-    Ok(StopOnSignal(stop))
+    Ok(StopOnSignal { stop, terminated })
 }
 
 async fn listen([mut interrupt, mut terminate]: [Signal; 2]) {
     loop {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-        let Some(Stoppable { stop, on_stop }) = stoppable().take() else {
+        let by_sigterm = tokio::select! {
+            _ = interrupt.recv() => false,
+            _ = terminate.recv() => true,
+        };
+        let Some(Stoppable { stop, terminated, on_stop }) = stoppable().take() else {
             exit(i32::from(INTERRUPTED));
         };
+        terminated.store(by_sigterm, Ordering::Relaxed);
         on_stop();
         stop.cancel();
     }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -77,6 +78,17 @@ impl LabelledArgs {
     /// The data set, read before any model is opened.
     pub(super) fn dataset(&self) -> Result<Dataset> {
         Ok(Dataset::open(&self.data)?)
+    }
+
+    /// The store of the results. It must be there for a gallery; photos of a file are scored first.
+    pub(super) async fn store(&self, app: &App, dataset: &Dataset) -> Result<Arc<dyn Store>> {
+        match dataset {
+            Dataset::Gallery(gallery) => app
+                .filled_store()
+                .await
+                .with_context(|| format!("'{gallery}' is not a file, so it must be a gallery")),
+            Dataset::File(_) => app.store().await,
+        }
     }
 
     /// The profile of `gallery` to evaluate.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{INTERRUPTED, SOME_FAILED, missing, not_listed, printable, say, say_json};
-use crate::domain::{Campaign, CampaignProgress, GalleryName, OutcomeKind, ProfileId};
+use crate::domain::{Campaign, CampaignProgress, GalleryName, OutcomeKind, ProfileId, counted};
 use crate::gallery::curate::Pruned;
 use crate::gallery::failures::verdict;
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
@@ -81,10 +81,10 @@ impl ScanDisplay {
         if self.bar.is_hidden() && !self.json && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             eprintln!(
-                "{} images done, {} skipped, {} faces",
-                progress.ended(),
+                "{} done, {} skipped, {}",
+                counted(progress.ended(), "image"),
                 progress.skipped,
-                progress.faces
+                counted(progress.faces, "face")
             );
         }
     }
@@ -137,6 +137,8 @@ pub(super) struct ScanSummary<'a> {
     pub(super) fail_over: f64,
     /// What --prune took out.
     pub(super) pruned: Option<Pruned>,
+    /// Whether retention has removed images of the gallery, which are then skipped.
+    pub(super) retention: bool,
 }
 
 impl ScanSummary<'_> {
@@ -218,13 +220,20 @@ impl ScanSummary<'_> {
             return format!("no image found {by} {source}{met}\n");
         }
         if progress.listed > 0 && progress.listed == progress.skipped {
-            return "nothing to do: every image is up to date\n".to_owned();
+            let removed = match self.retention {
+                true => format!(
+                    ", or retention removed it (`facefleet audit --gallery {} --kind retention`)",
+                    self.campaign.gallery
+                ),
+                false => String::new(),
+            };
+            return format!("nothing to do: every image is up to date{removed}\n");
         }
         let rate = progress.ended() as f64 / seconds.max(1e-9);
         format!(
-            "{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n",
-            progress.ended(),
-            progress.faces
+            "{} in {seconds:.1} s ({rate:.1} images/s), {}\n",
+            counted(progress.ended(), "image"),
+            counted(progress.faces, "face")
         )
     }
 

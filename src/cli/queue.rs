@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
@@ -29,7 +30,12 @@ pub(super) enum QueueCommand {
         #[arg(long)]
         json: bool,
         /// Read at most N, the oldest first.
-        #[arg(long, default_value_t = 10_000, value_name = "N")]
+        #[arg(
+            long,
+            default_value_t = 10_000,
+            value_name = "N",
+            value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+        )]
         limit: usize,
     },
     /// Publish the jobs of dead letters again, with all their attempts.
@@ -109,10 +115,17 @@ fn resolve(resolved: ResolvedView, json: bool) -> Result<()> {
 
 async fn status(app: &App, queue: &dyn JobQueue, json: bool) -> Result<()> {
     let status = queue.status().await?;
-    let store = app.store().await?;
-    let waiting = waiting_jobs(store.as_ref(), queue).await;
-    store.close().await;
-    let view = QueueView::new(&status, waiting?);
+    let waiting = match app.missing_store() {
+        // Nothing has ever waited apart from the lanes.
+        Some(_) => Vec::new(),
+        None => {
+            let store = app.store().await?;
+            let waiting = waiting_jobs(store.as_ref(), queue).await;
+            store.close().await;
+            waiting?
+        }
+    };
+    let view = QueueView::new(&status, waiting);
     if json {
         say_json(&view)?;
         return Ok(());

@@ -107,15 +107,17 @@ impl RescoreArgs {
                     that have an outcome"
             );
         }
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         let ToRescore { profile, plan, images, active } = self.find(&app, &store).await?;
         let (lost, unasked) = ((images.lost, images.lost_example.clone()), images.unasked);
+        let gone = images.gone;
         let summary = |campaign, ended| RescoreSummary {
             args: &self,
             plan: &plan,
             active,
             lost,
             unasked,
+            gone,
             campaign,
             ended,
         };
@@ -201,6 +203,8 @@ struct RescoreSummary<'a> {
     lost: (u64, Option<String>),
     /// References that the chip cache could not be asked for.
     unasked: u64,
+    /// Images that are not listed, because they are gone.
+    gone: u64,
     /// `None`: nothing was missing.
     campaign: Option<Campaign>,
     ended: EndedCampaign,
@@ -219,6 +223,8 @@ impl RescoreSummary<'_> {
             elapsed: *elapsed,
             fail_over: self.fail_over(),
             pruned: None,
+            // The message of a re-score with nothing to do is another one.
+            retention: false,
         };
         if self.args.json {
             say_json(&self.view(&scan))?;
@@ -247,7 +253,7 @@ impl RescoreSummary<'_> {
             text += ". It is the profile whose images are re-scored: change the settings to the \
                 new models, or name another profile with --from-profile";
         }
-        text + &self.lost_references()
+        text + &self.not_listed()
     }
 
     fn text(&self, scan: &ScanSummary<'_>) -> String {
@@ -261,7 +267,7 @@ impl RescoreSummary<'_> {
             text += &format!("{} from the chip cache\n", self.ended.counts.from_chips);
         }
         text += &accounts(&self.ended.counts.progress);
-        text += &self.lost_references();
+        text += &self.not_listed();
         // What is not complete yet is no candidate for activation.
         if let Some(next) = scan.next() {
             return format!("{text}\n{next}");
@@ -272,23 +278,27 @@ impl RescoreSummary<'_> {
         }
     }
 
-    fn lost_references(&self) -> String {
-        let unasked = match self.unasked {
-            0 => String::new(),
-            count => format!(
+    /// What is not listed, and why.
+    fn not_listed(&self) -> String {
+        let mut text = String::new();
+        if self.gone > 0 {
+            text += &format!("\nnot listed: {} gone from the source", counted(self.gone, "image"));
+        }
+        if self.unasked > 0 {
+            text += &format!(
                 "\nnot listed: {} of people, whose bytes their source no longer has, because the \
                     chip cache (chips.url) cannot be asked for them: re-score again once it can",
-                counted(count, "reference")
-            ),
-        };
-        let (count, Some(example)) = &self.lost else { return unasked };
-        let lost = format!(
+                counted(self.unasked, "reference")
+            );
+        }
+        let (count, Some(example)) = &self.lost else { return text };
+        text += &format!(
             "\nnot listed: {} of people, whose bytes their source no longer has, such as {}. Enrol \
                 these people anew before you search under the new profile",
             counted(*count, "reference"),
             printable(example)
         );
-        unasked + &lost
+        text
     }
 
     fn view(&self, scan: &ScanSummary<'_>) -> RescoreSummaryLine {
@@ -306,6 +316,7 @@ impl RescoreSummary<'_> {
                 left: progress.left(),
                 face_count: progress.faces,
                 from_chip_cache: self.ended.counts.from_chips,
+                gone_images: self.gone,
                 lost_references: self.lost.0,
                 unasked_references: self.unasked,
                 seconds: self.ended.elapsed.as_secs_f64(),

@@ -10,7 +10,7 @@ use super::interrupt::{Interrupted, stop_on_signal};
 use super::operator::OperatorArgs;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{GalleryName, OperatorName, RetentionRules};
+use crate::domain::{GalleryName, OperatorName, RetentionRules, counted, one_or_many};
 use crate::gallery::retention::Retainer;
 use crate::view::retention::RetentionView;
 
@@ -107,17 +107,28 @@ fn show(view: &RetentionView) -> Result<()> {
     }))?;
     let kept = |days: Option<u32>| match days {
         None => "kept for ever".to_owned(),
-        Some(1) => "kept for 1 day".to_owned(),
-        Some(days) => format!("kept for {days} days"),
+        Some(days) => format!("kept for {}", counted(days.into(), "day")),
     };
-    for (count, what, days) in [
-        (removed.images, "images that nobody has", rules.images_days),
-        (removed.dead_letters, "dead letters that name nobody", rules.images_days),
-        (removed.rejected, "rejected enrolments", rules.rejected_days),
-        (removed.rejected_images, "images of them that nobody has", rules.rejected_days),
-        (removed.verdicts, "verdicts that decide nothing", rules.verdicts_days),
+    for (count, (one, many), days) in [
+        (removed.images, ("image that nobody has", "images that nobody has"), rules.images_days),
+        (
+            removed.dead_letters,
+            ("dead letter that names nobody", "dead letters that name nobody"),
+            rules.images_days,
+        ),
+        (removed.rejected, ("rejected enrolment", "rejected enrolments"), rules.rejected_days),
+        (
+            removed.rejected_images,
+            ("image of them that nobody has", "images of them that nobody has"),
+            rules.rejected_days,
+        ),
+        (
+            removed.verdicts,
+            ("verdict that decides nothing", "verdicts that decide nothing"),
+            rules.verdicts_days,
+        ),
     ] {
-        say(format!("{count:>10} {what} ({})", kept(days)))?;
+        say(format!("{count:>10} {} ({})", one_or_many(count, one, many), kept(days)))?;
     }
     Ok(())
 }

@@ -195,9 +195,14 @@ impl ScanArgs {
             true => self.prune(app, store.as_ref(), ended).await?,
             false => None,
         };
+        let retention = store.retentions().await?.iter().any(|run| {
+            let removed = run.counts.images + run.counts.rejected_images;
+            run.gallery == campaign.gallery && removed > 0
+        });
         store.close().await;
         let incomplete = self.prune && pruned.is_none();
-        let summary = ScanSummary { counts, campaign, active, end, elapsed, fail_over, pruned };
+        let summary =
+            ScanSummary { counts, campaign, active, end, elapsed, fail_over, pruned, retention };
         let status = summary.print(self.json)?;
         if incomplete && end == ScanEnd::Complete {
             eprintln!(

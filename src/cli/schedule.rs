@@ -37,7 +37,12 @@ pub(super) enum ScheduleCommand {
         /// Of this schedule [default: of all].
         name: Option<ScheduleName>,
         /// Show at most N runs.
-        #[arg(long, default_value_t = 20, value_name = "N")]
+        #[arg(
+            long,
+            default_value_t = 20,
+            value_name = "N",
+            value_parser = clap::value_parser!(u32).range(1..)
+        )]
         limit: u32,
         /// Print one JSON object a line.
         #[arg(long)]
@@ -51,7 +56,7 @@ pub(super) struct RunArgs {
     /// Run these now, whether or not they are due, in addition to their slots.
     #[arg(value_name = "NAME")]
     names: Vec<ScheduleName>,
-    /// Stay, and run schedules when they are due, until interrupted.
+    /// Stay, and run schedules when they are due, until SIGTERM (exits with 0) or Ctrl-C.
     #[arg(long, conflicts_with = "names")]
     watch: bool,
     /// Print one JSON object a line, for each run.
@@ -115,7 +120,8 @@ impl RunArgs {
         if let Some(queue) = queue {
             queue.close().await;
         }
-        if stop.is_stopped() {
+        let is_asked_to_end = self.watch && stop.is_terminated();
+        if stop.is_stopped() && !is_asked_to_end {
             return Err(Interrupted.into());
         }
         Ok(if failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })

@@ -8,7 +8,10 @@ use clap::{Args, Subcommand};
 use super::named_image::NamedImage;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
-use crate::domain::{GalleryName, ImageId, ReferenceState, SetAsideReason, SubjectName, counted};
+use crate::domain::{
+    EnrolmentDecision, GalleryName, ImageId, ReferenceRules, ReferenceState, SetAsideReason,
+    SubjectName, counted,
+};
 use crate::gallery::subjects::{
     find_subject, remove_subject, rename_subject, require_alike, require_gallery, set_reference,
 };
@@ -130,9 +133,12 @@ impl SubjectCommand {
                     true => Some(merged_as(app, store, (&of, &to), force).await?),
                     false => None,
                 };
-                rename(store, of, to, (merge, json)).await?;
+                let rules = app.settings().references();
+                rename(store, of, to, (merge, &rules, json)).await?;
             }
-            Self::Remove { of, json } => remove(store, of, json).await?,
+            Self::Remove { of, json } => {
+                remove(store, of, (&app.settings().references(), json)).await?;
+            }
             Self::SetAside(reference) => {
                 let aside = ReferenceState::SetAside(SetAsideReason::Operator);
                 change(store, reference, aside).await?;
@@ -205,7 +211,8 @@ async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
         say(printable(&reference_line(reference)))?;
     }
     for enrolment in &enrolments {
-        for line in enrolment_lines(enrolment) {
+        let reference = references.iter().find(|each| each.image == enrolment.image);
+        for line in enrolment_lines(enrolment, reference.map(|each| each.state)) {
             say(printable(&line))?;
         }
     }
@@ -226,7 +233,7 @@ async fn review(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<
                 continue;
             }
             say(printable(stored.subject.as_str()))?;
-            for line in enrolment_lines(&stored) {
+            for line in enrolment_lines(&stored, None) {
                 say(printable(&line))?;
             }
         }
@@ -271,11 +278,16 @@ fn told(reason: SetAsideReason) -> &'static str {
     }
 }
 
-/// The decision, and a line for each reason.
-fn enrolment_lines(stored: &StoredEnrolment) -> Vec<String> {
+/// The decision, and a line for each reason. An accepted image may be no reference, as its `state`
+/// says.
+fn enrolment_lines(stored: &StoredEnrolment, state: Option<ReferenceState>) -> Vec<String> {
     let StoredEnrolment { image, uri, enrolment, decided_at, .. } = stored;
+    let aside = match (enrolment.decision, state) {
+        (EnrolmentDecision::Accepted, Some(ReferenceState::SetAside(_))) => ", kept aside",
+        _ => "",
+    };
     let decision = format!(
-        "  {}: image {image}  {}  at {decided_at:.19}Z",
+        "  {}{aside}: image {image}  {}  at {decided_at:.19}Z",
         enrolment.decision,
         uri.for_people()
     );
@@ -307,18 +319,18 @@ async fn rename(
     store: &dyn Store,
     of: SubjectArgs,
     to: SubjectName,
-    (merge, json): (Option<SubjectMerge>, bool),
+    (merge, rules, json): (Option<SubjectMerge>, &ReferenceRules, bool),
 ) -> Result<()> {
     let (gallery, from) = (of.gallery.gallery, of.name);
-    let merged = rename_subject(store, &gallery, (&from, &to), merge).await?;
+    let merged = rename_subject(store, &gallery, (&from, &to), merge, rules).await?;
     let summary = find_subject(store, &gallery, &to).await?.summary;
     let change = if merged { SubjectChange::Merged } else { SubjectChange::Renamed };
     let told = match change {
         SubjectChange::Merged => format!(
-            "'{}' is now part of '{}', with {} references and {} set aside",
+            "'{}' is now part of '{}', with {} and {} set aside",
             from.as_str(),
             to.as_str(),
-            summary.references,
+            counted(summary.references, "reference"),
             summary.set_aside
         ),
         _ => format!("'{}' is now '{}'", from.as_str(), to.as_str()),
@@ -326,9 +338,13 @@ async fn rename(
     tell(json, &told, change, (gallery, summary), (Some(from), None))
 }
 
-async fn remove(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
+async fn remove(
+    store: &dyn Store,
+    of: SubjectArgs,
+    (rules, json): (&ReferenceRules, bool),
+) -> Result<()> {
     let gallery = of.gallery.gallery;
-    let summary = remove_subject(store, &gallery, &of.name).await?;
+    let summary = remove_subject(store, &gallery, &of.name, rules).await?;
     let SubjectSummary { references, set_aside, accepted, review, rejected, .. } = summary;
     let told = format!(
         "'{}' was removed from gallery {gallery}, with {} and {}; the images and their results \

@@ -73,7 +73,7 @@ impl WorkerArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         match self.command {
             Some(WorkerCommand::List { json }) => {
-                let store = app.store().await?;
+                let store = app.filled_store().await?;
                 list(&store.workers().await?, json)?;
                 store.close().await;
                 Ok(ExitCode::SUCCESS)

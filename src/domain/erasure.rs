@@ -138,6 +138,45 @@ impl ErasurePlace {
         Self::Chips,
         Self::Kept,
     ];
+
+    /// What is counted there, in words: "image" or "images".
+    pub fn words(self, count: u64) -> String {
+        let many = self.to_string().replace('_', " ");
+        match many.strip_suffix('s') {
+            Some(one) if count == 1 => one.to_owned(),
+            _ => many,
+        }
+    }
+}
+
+/// The kind of a place that is searched for something that was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum SearchedKind {
+    /// Images, subjects and positions of campaigns, as the store reads them.
+    Rows,
+    /// Dead letters of the queue.
+    DeadLetters,
+    /// Entries of the chip cache.
+    Chips,
+    /// What was noted of the erasure itself.
+    Erasure,
+    /// The files of the store, where they were not searched.
+    StoreFiles,
+    /// The file of a `SQLite` store.
+    Database,
+    /// Its write-ahead log.
+    WriteAheadLog,
+    /// Its journal, or the index of its log.
+    Journal,
+    /// A table of Postgres, or what is stored apart from its rows.
+    Table,
+    /// An index of Postgres.
+    Index,
+    /// A file that was named, such as a report.
+    File,
 }
 
 /// How many things an erasure removed, by place; `kept` counts what stays.

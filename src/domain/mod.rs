@@ -44,7 +44,7 @@ pub use activation::{Activation, CoverageCounts, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{AlignedFace, CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
-pub use counted::counted;
+pub use counted::{counted, one_or_many};
 pub use cron::Timing;
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
@@ -54,7 +54,7 @@ pub use enrolment::{
 };
 pub use erasure::{
     ErasedBefore, Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace,
-    ErasureTarget,
+    ErasureTarget, SearchedKind,
 };
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};

@@ -2,8 +2,8 @@
 
 use super::GalleryError;
 use super::erase::Eraser;
-use crate::domain::{Erasure, ErasureKind};
-use crate::view::erasure::{SearchResult, VerifiedPlace};
+use crate::domain::{Erasure, ErasureKind, SearchedKind};
+use crate::view::erasure::VerifiedPlace;
 
 impl Eraser<'_> {
     /// Looks for what an erasure erased, in every place but the files of the store.
@@ -12,29 +12,31 @@ impl Eraser<'_> {
     /// If the store, the queue or the chip cache fails.
     pub async fn verify(&self, erasure: &Erasure) -> Result<Vec<VerifiedPlace>, GalleryError> {
         let rows = self.store.remains(erasure).await?;
-        let mut places = vec![VerifiedPlace::new("rows of the store", rows > 0)];
+        let mut places =
+            vec![VerifiedPlace::counted(SearchedKind::Rows, "rows of the store", rows)];
+        let (kind, place) = (SearchedKind::DeadLetters, "dead letters");
         places.push(match self.queue {
             Some(queue) => {
-                VerifiedPlace::new("dead letters", !self.dead_letters(queue).await?.is_empty())
+                let erased = self.dead_letters(queue).await?.len() as u64;
+                VerifiedPlace::counted(kind, place, erased)
             }
-            None => VerifiedPlace::skipped("dead letters", "the queue ends with its process"),
+            None => VerifiedPlace::skipped(kind, place, "the queue ends with its process"),
         });
+        let (kind, place) = (SearchedKind::Chips, "chip cache");
         places.push(match self.chips {
-            None => VerifiedPlace::skipped("chip cache", "it is off (setting chips.url)"),
+            None => VerifiedPlace::skipped(kind, place, "it is off (setting chips.url)"),
             Some(_) if erasure.kind == ErasureKind::Gallery => VerifiedPlace::skipped(
-                "chip cache",
+                kind,
+                place,
                 "the contents of a whole gallery are not kept, not even as hashes",
             ),
             Some(chips) => {
-                let erased = self.erased_chips(chips, &erasure.gallery).await?;
-                VerifiedPlace::new("chip cache", !erased.is_empty())
+                let erased = self.erased_chips(chips, &erasure.gallery).await?.len() as u64;
+                VerifiedPlace::counted(kind, place, erased)
             }
         });
         if erasure.ended_at.is_none() {
-            let mut unfinished =
-                VerifiedPlace::skipped("erasure", "it was interrupted: run the same command again");
-            unfinished.result = SearchResult::Found;
-            places.push(unfinished);
+            places.push(VerifiedPlace::unfinished());
         }
         Ok(places)
     }

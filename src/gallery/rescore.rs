@@ -125,9 +125,11 @@ pub struct RescoreImages {
     pub folders: ImageFolders,
     /// Those to read that are outside of what may be read.
     pub outside: OutsideCounts,
-    /// The cursors of references to list though other bytes came to their URI since: the chip cache
-    /// has what was found in them.
+    /// The cursors of images to list though their source has not their bytes any more: they are
+    /// gone, or references whose URI has other bytes. The chip cache has what was found in them.
     cached: HashSet<i64>,
+    /// Images that are not listed, because they are gone, and the chip cache does not have them.
+    pub gone: u64,
     /// References that are not listed, because nothing has their bytes any more.
     pub lost: u64,
     /// One of these, for people.
@@ -138,7 +140,7 @@ pub struct RescoreImages {
 
 impl RescoreImages {
     /// Finds the images, and counts those that `allowed`, if that is known here, does not cover.
-    /// Nothing is asked of the sources of the images, and `chips` only for superseded references.
+    /// Nothing is asked of the sources of the images, and `chips` only for what they do not have.
     ///
     /// # Errors
     /// If the store fails.
@@ -158,6 +160,7 @@ impl RescoreImages {
             folders: ImageFolders::default(),
             outside: OutsideCounts::default(),
             cached: HashSet::new(),
+            gone: 0,
             lost: 0,
             lost_example: None,
             unasked: 0,
@@ -167,8 +170,8 @@ impl RescoreImages {
             let Some(last) = page.last() else { return Ok(found) };
             found.last = last.cursor;
             for image in &page {
-                if image.superseded {
-                    found.add_superseded(image, chips).await;
+                if image.superseded || image.gone {
+                    found.add_cached(image, chips).await;
                 } else {
                     found.add(image, allowed);
                 }
@@ -189,9 +192,9 @@ impl RescoreImages {
         }
     }
 
-    /// Adds a reference whose bytes its source has no more. One that is done is not listed.
-    async fn add_superseded(&mut self, found: &RescoreImage, chips: Option<&ChipCache>) {
-        let RescoreImage { image, cursor, hash, done, .. } = found;
+    /// Adds an image whose bytes its source has no more. One that is done is not listed.
+    async fn add_cached(&mut self, found: &RescoreImage, chips: Option<&ChipCache>) {
+        let RescoreImage { image, cursor, hash, gone, done, .. } = found;
         if *done {
             return;
         }
@@ -205,6 +208,7 @@ impl RescoreImages {
                 self.images += 1;
                 self.missing += 1;
             }
+            _ if *gone => self.gone += 1,
             Some(false) => {
                 self.lost += 1;
                 self.lost_example.get_or_insert_with(|| image.to_string());
@@ -237,7 +241,8 @@ impl RescoreImages {
             Ok::<_, GalleryError>(Some((images, (store, plan, end))))
         });
         let listed = pages.try_flatten().try_filter(move |image| {
-            std::future::ready(!image.superseded || cached.contains(&image.cursor))
+            let is_there = !image.superseded && !image.gone;
+            std::future::ready(is_there || cached.contains(&image.cursor))
         });
         Ok(listed.map_ok(move |image| entry(image, range)).boxed())
     }

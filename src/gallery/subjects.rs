@@ -1,7 +1,9 @@
 //! The people of a gallery: found by name, renamed, merged and removed, and their references set
 //! aside and restored.
 
-use crate::domain::{GalleryName, ImageId, ProfileId, ReferenceState, SetAsideReason, SubjectName};
+use crate::domain::{
+    GalleryName, ImageId, ProfileId, ReferenceRules, ReferenceState, SetAsideReason, SubjectName,
+};
 use crate::store::{
     ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredReference, StoredSubject,
     SubjectMerge, SubjectSummary, choose_profile,
@@ -137,7 +139,8 @@ async fn unknown(
 }
 
 /// Gives a subject another name. If there is a subject of that name, both become one with `merge`:
-/// the references are chosen by its rules. Whether they were merged.
+/// the references are chosen by its rules. `rules`: of references that count again under the new
+/// name. Whether they were merged.
 ///
 /// # Errors
 /// If there is no such gallery or subject, the name is taken and `merge` is none, the new name
@@ -147,8 +150,9 @@ pub async fn rename_subject(
     gallery: &GalleryName,
     (from, to): (&SubjectName, &SubjectName),
     merge: Option<SubjectMerge>,
+    rules: &ReferenceRules,
 ) -> Result<bool, SubjectError> {
-    match store.rename_subject(gallery, from, to, merge.as_ref()).await? {
+    match store.rename_subject(gallery, from, to, merge.as_ref(), Some(rules)).await? {
         Renamed::Renamed => Ok(false),
         Renamed::Merged => Ok(true),
         Renamed::Taken => Err(SubjectError::Taken { gallery: gallery.clone(), name: to.clone() }),
@@ -196,7 +200,8 @@ pub async fn require_alike(
     }
 }
 
-/// Removes a subject with its references and enrolments. Returns what it was.
+/// Removes a subject with its references and enrolments. `rules`: of references of others that
+/// count again. Returns what it was.
 ///
 /// # Errors
 /// If there is no such gallery or subject, or the store cannot be written.
@@ -204,8 +209,9 @@ pub async fn remove_subject(
     store: &dyn Store,
     gallery: &GalleryName,
     name: &SubjectName,
+    rules: &ReferenceRules,
 ) -> Result<SubjectSummary, SubjectError> {
-    match store.remove_subject(gallery, name).await? {
+    match store.remove_subject(gallery, name, Some(rules)).await? {
         Some(removed) => Ok(removed),
         None => Err(unknown(store, gallery, name).await?),
     }

@@ -145,13 +145,14 @@ impl TryFrom<OsString> for Root {
 }
 
 impl Root {
-    /// How a campaign names it: a file by its whole path, which an erasure finds.
+    /// How a campaign names it: a file or a folder by its whole path, as the URIs of its images
+    /// do. An erasure finds a file by it.
     pub fn recorded(&self) -> String {
-        let file = match self {
-            Self::Path(path) if path.is_file() => std::path::absolute(path).ok(),
+        let whole = match self {
+            Self::Path(path) => path.canonicalize().or_else(|_| std::path::absolute(path)).ok(),
             _ => None,
         };
-        file.map_or_else(|| self.to_string(), |path| path.display().to_string())
+        whole.map_or_else(|| self.to_string(), |path| path.display().to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What people decide about the images of a gallery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -115,4 +115,10 @@ pub trait Curation: Send + Sync {
         &self,
         gallery: &GalleryName,
     ) -> Result<BTreeMap<ImageId, Curated>, StoreError>;
+
+    /// The names of the people of a gallery: who was enrolled, and whom jobs and verdicts name.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn people(&self, gallery: &GalleryName) -> Result<BTreeSet<SubjectName>, StoreError>;
 }

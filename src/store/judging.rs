@@ -8,7 +8,8 @@ use super::erasing::{TombstoneTables, erased_names};
 use super::fault::Fault;
 use super::rows::{JudgedImageRow, LiveVerdictRow, corrupt, parsed};
 use crate::domain::{
-    Curated, CurationId, GalleryName, ImageId, ProfileId, SubjectName, Verdict, VerdictId,
+    Curated, CurationId, GalleryName, ImageId, ProfileId, ReferenceRules, SubjectName, Verdict,
+    VerdictId,
 };
 
 /// A verdict of an image that no undo took back.
@@ -195,7 +196,7 @@ pub(super) async fn judge(
     let changed: BTreeSet<ImageId> = written.iter().map(|(id, _)| *id).collect();
     let states = changed.iter().filter_map(|id| Some(images.get(id)?.new_state(*id)));
     let back = tables.set_states(&states.collect::<Vec<_>>()).await?;
-    choose_among(tables, new, &back).await?;
+    choose_among(tables, &new.gallery, new.rules.as_ref(), &back).await?;
     change_places(tables, moves).await?;
     let (curation, verdicts) = (Some(CurationId(curation)), written.len() as u64);
     Ok(Judged::Written { curation, verdicts, unchanged })
@@ -208,13 +209,15 @@ pub(super) fn back(judged: Vec<(i64, i64, bool)>) -> Vec<(i64, i64)> {
 }
 
 /// Chooses among references, of which `back` count again, where a subject has no room for these.
-async fn choose_among(
+/// Without rules, all of them count.
+pub(super) async fn choose_among(
     tables: &mut (impl VerdictTables + EnrolmentTables),
-    new: &NewCuration,
+    gallery: &GalleryName,
+    rules: Option<&ReferenceRules>,
     back: &[(i64, i64)],
 ) -> Result<(), Fault> {
-    let Some(rules) = new.rules.filter(|_| !back.is_empty()) else { return Ok(()) };
-    let Some((scope, profile)) = tables.active_scope(&new.gallery).await? else { return Ok(()) };
+    let Some(rules) = rules.filter(|_| !back.is_empty()) else { return Ok(()) };
+    let Some((scope, profile)) = tables.active_scope(gallery).await? else { return Ok(()) };
     let mut of_subjects: BTreeMap<i64, BTreeSet<ImageId>> = BTreeMap::new();
     for (subject, image) in back {
         of_subjects.entry(*subject).or_default().insert(ImageId(*image));
@@ -222,7 +225,7 @@ async fn choose_among(
     let mut changed = Vec::new();
     for (subject, images) in of_subjects {
         let rows = tables.references(&[subject], scope, &profile).await?;
-        let states = restored(rows, &images, &rules)?.into_iter();
+        let states = restored(rows, &images, rules)?.into_iter();
         changed.extend(states.map(|(image, state)| NewState { subject, image: image.0, state }));
     }
     if changed.is_empty() { Ok(()) } else { tables.write_references(&changed).await }

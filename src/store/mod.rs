@@ -67,7 +67,7 @@ pub use reading::{
     Reading, ResultState, Snapshot, StoredFace, StoredImage,
 };
 pub use reapplying::{Reapplicable, Reapplying};
-pub use remains::{Remains, SearchedFiles, file_contains};
+pub use remains::{FoundText, Remains, SearchedFiles, find_in_file};
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};

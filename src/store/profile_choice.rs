@@ -1,6 +1,6 @@
 //! Which profile of a gallery to show.
 
-use super::{Reading, StoreError};
+use super::{Store, StoreError};
 use crate::domain::{GalleryName, ProfileId};
 
 /// Why there is no profile to show.
@@ -12,6 +12,12 @@ pub enum ProfileChoiceError {
     /// The store has no gallery.
     #[error("the store is empty: fill it with `facefleet scan FOLDER`")]
     EmptyStore,
+    /// The gallery was erased.
+    #[error(
+        "gallery '{0}' was erased (`facefleet erase`): it has nothing, and its name is not used \
+         again"
+    )]
+    Erased(GalleryName),
     /// The store has no gallery of this name.
     #[error("there is no gallery '{gallery}' in the store, only {found}")]
     Gallery {
@@ -40,12 +46,15 @@ pub enum ProfileChoiceError {
 /// # Errors
 /// If the gallery has no result of it, or the store cannot be read.
 pub async fn choose_profile(
-    store: &dyn Reading,
+    store: &dyn Store,
     gallery: &GalleryName,
     wanted: Option<ProfileId>,
 ) -> Result<ProfileId, ProfileChoiceError> {
     let galleries = store.galleries().await?;
     let Some((_, profiles)) = galleries.iter().find(|(name, _)| name == gallery) else {
+        if store.is_gallery_erased(gallery).await? {
+            return Err(ProfileChoiceError::Erased(gallery.clone()));
+        }
         if galleries.is_empty() {
             return Err(ProfileChoiceError::EmptyStore);
         }

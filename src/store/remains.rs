@@ -14,7 +14,9 @@ use super::erasing::{ErasureKey, ErasureTables, TombstoneTables, Trace};
 use super::fault::Fault;
 use super::row::row;
 use super::rows::ErasureRow;
-use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri};
+use crate::domain::{
+    ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri, SearchedKind,
+};
 
 /// Looks for what was erased. What was erased is known by its keyed hash alone, so everything that
 /// a gallery has is hashed and compared.
@@ -78,10 +80,21 @@ pub trait Remains: Send + Sync {
 /// A place whose files were searched for a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchedFiles {
+    /// Its kind.
+    pub kind: SearchedKind,
     /// A file, or a table or an index.
     pub place: String,
-    /// Whether the text is there.
-    pub found: bool,
+    /// Where the text is first; none if it is not there.
+    pub found: Option<FoundText>,
+}
+
+/// Where a text is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundText {
+    /// The file.
+    pub file: String,
+    /// Its first byte, counted from 0.
+    pub offset: u64,
 }
 
 /// Bytes that are searched at once.
@@ -282,24 +295,48 @@ pub(super) async fn erased_among(
     Ok(contents.iter().map(is_found).collect())
 }
 
-/// Whether a file contains a text.
+/// Where a file first contains a text; none if it does not.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn file_contains(path: &Path, text: &str) -> std::io::Result<bool> {
+pub fn find_in_file(path: &Path, text: &str) -> std::io::Result<Option<FoundText>> {
     let text = text.as_bytes();
     let (finder, mut file) = (Finder::new(text), File::open(path)?);
-    let mut window = Vec::new();
+    let (mut window, mut begin) = (Vec::new(), 0);
     loop {
         // What may be the beginning of the text goes with the next bytes.
         let kept = window.len().min(text.len().saturating_sub(1));
+        begin += (window.len() - kept) as u64;
         window.drain(..window.len() - kept);
         let read = (&mut file).take(CHUNK as u64).read_to_end(&mut window)?;
-        if finder.find(&window).is_some() {
-            return Ok(true);
+        if let Some(place) = finder.find(&window) {
+            let (file, offset) = (path.display().to_string(), begin + place as u64);
+            return Ok(Some(FoundText { file, offset }));
         }
         if read == 0 {
-            return Ok(false);
+            return Ok(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_where_it_begins_also_across_two_reads() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = vec![b'.'; CHUNK + 100];
+        file.write_all(&bytes).unwrap();
+        assert_eq!(find_in_file(file.path(), "ada").unwrap(), None);
+        for offset in [CHUNK + 50, CHUNK - 1, 0] {
+            bytes[offset..offset + 3].copy_from_slice(b"ada");
+            std::fs::write(file.path(), &bytes).unwrap();
+            let found = find_in_file(file.path(), "ada").unwrap().unwrap();
+            assert_eq!(found.offset, offset as u64);
+            assert_eq!(found.file, file.path().display().to_string());
         }
     }
 }

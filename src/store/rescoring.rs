@@ -35,6 +35,8 @@ pub struct RescoreImage {
     pub stamp: Option<SourceStamp>,
     /// Whether other bytes came to its URI since. It is then an active reference of a subject.
     pub superseded: bool,
+    /// Whether a verdict says that it is gone from its source.
+    pub gone: bool,
     /// Whether the other profile has a final outcome of these bytes and this selection.
     pub done: bool,
 }

@@ -114,7 +114,9 @@ pub trait Subjects: Send + Sync {
     /// Gives a subject another name: itself, its references and enrolments, and the label of the
     /// images that were enrolled for it. If there is a subject of that name already, nothing
     /// changes, or with `merge` both become one: references are chosen anew among the active ones
-    /// of both, and of an image that both enrolled, the decision of `to` stays.
+    /// of both, and of an image that both enrolled, the decision of `to` stays. References that
+    /// count again under the new name, because verdicts give it their images, are chosen by `rules`
+    /// where there are too many; without rules, all of them count.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -124,11 +126,13 @@ pub trait Subjects: Send + Sync {
         from: &SubjectName,
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Renamed, StoreError>;
 
     /// Removes a subject with its references and enrolments, and its name from the images that were
-    /// enrolled for it. The images and their results stay. Returns what it was; none if there is no
-    /// such subject.
+    /// enrolled for it. The images and their results stay. References of others, whose images
+    /// verdicts had given to it, count again; they are chosen by `rules` where these are too many.
+    /// Returns what it was; none if there is no such subject.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -136,6 +140,7 @@ pub trait Subjects: Send + Sync {
         &self,
         gallery: &GalleryName,
         name: &SubjectName,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Option<SubjectSummary>, StoreError>;
 
     /// Sets a reference of a subject aside, or restores it. Restoring may give a subject more

@@ -87,6 +87,18 @@ pub struct CurationResultView {
     pub verdicts: u64,
     /// Images about which nothing was written, because it is so already.
     pub unchanged_image_ids: Vec<ImageId>,
+    /// Of `reassign`: the subject, if nobody in the gallery had this name; null otherwise.
+    pub new_subject: Option<NewSubjectView>,
+}
+
+/// A name that nobody in the gallery had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NewSubjectView {
+    /// The name.
+    pub subject: SubjectName,
+    /// Names of the gallery that differ from it by a letter, or by upper and lower case.
+    pub similar_subjects: Vec<SubjectName>,
 }
 
 /// An image of a suggestion.
@@ -148,6 +160,9 @@ pub struct SuggestionView {
     pub other_subject_images: Option<u64>,
     /// `low_quality`: the best quality among its subject's other images; null if it has none.
     pub best_quality: Option<u8>,
+    /// `low_quality`: the subject for whom its enrolment has to be reviewed; null if it has a
+    /// subject, or nothing is to review.
+    pub review_subject: Option<SubjectName>,
     /// `missing` and `moved`: when a complete listing of its source did not bring it, RFC 3339.
     pub missing_since: Option<UtcTime>,
     /// `missing` and `moved`: the campaign of that listing.

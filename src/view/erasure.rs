@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace, GalleryName,
-    OperatorName, UtcTime,
+    OperatorName, SearchedKind, UtcTime,
 };
+use crate::store::{FoundText, SearchedFiles};
 
 /// The receipt of an erasure: the line of `erase --json`, and what `--receipt` writes. It holds no
 /// name of a person and no URI. Keep it as long as backups from before the erasure: `--reapply`
@@ -143,25 +144,56 @@ pub enum SearchResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VerifiedPlace {
-    /// The place.
+    /// Its kind.
+    pub kind: SearchedKind,
+    /// The place: what is searched, or the name of a file, a table or an index.
     pub place: String,
     /// What was found.
     pub result: SearchResult,
+    /// Of `rows`, `dead_letters` and `chips`: how many were found; null for others.
+    pub count: Option<u64>,
+    /// The file in which it was found: of Postgres, below its data folder; null otherwise.
+    pub file: Option<String>,
+    /// The first byte in that file, counted from 0; null otherwise.
+    pub offset: Option<u64>,
     /// Why it was not searched; null if it was.
     pub reason: Option<String>,
 }
 
 impl VerifiedPlace {
-    /// A place that was searched.
-    pub fn new(place: impl Into<String>, found: bool) -> Self {
-        let result = if found { SearchResult::Found } else { SearchResult::Absent };
-        Self { place: place.into(), result, reason: None }
+    fn new(kind: SearchedKind, place: impl Into<String>, result: SearchResult) -> Self {
+        let (count, file, offset, reason) = Default::default();
+        Self { kind, place: place.into(), result, count, file, offset, reason }
+    }
+
+    /// A place that was searched for things that are counted.
+    pub fn counted(kind: SearchedKind, place: impl Into<String>, count: u64) -> Self {
+        let result = if count > 0 { SearchResult::Found } else { SearchResult::Absent };
+        Self { count: Some(count), ..Self::new(kind, place, result) }
     }
 
     /// A place that was not searched.
-    pub fn skipped(place: impl Into<String>, reason: impl Into<String>) -> Self {
-        let result = SearchResult::NotSearched;
-        Self { place: place.into(), result, reason: Some(reason.into()) }
+    pub fn skipped(
+        kind: SearchedKind,
+        place: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let reason = Some(reason.into());
+        Self { reason, ..Self::new(kind, place, SearchResult::NotSearched) }
+    }
+
+    /// An erasure that did not end.
+    pub fn unfinished() -> Self {
+        let reason = Some("it was interrupted: run the same command again".to_owned());
+        Self { reason, ..Self::new(SearchedKind::Erasure, "erasure", SearchResult::Found) }
+    }
+}
+
+impl From<SearchedFiles> for VerifiedPlace {
+    fn from(SearchedFiles { kind, place, found }: SearchedFiles) -> Self {
+        let result = if found.is_some() { SearchResult::Found } else { SearchResult::Absent };
+        let (file, offset) = found.map(|FoundText { file, offset }| (file, offset)).unzip();
+        Self { file, offset, ..Self::new(kind, place, result) }
     }
 }
 

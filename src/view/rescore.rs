@@ -39,6 +39,9 @@ pub struct RescoreSummaryView {
     /// Images that this command saw end and that were not read, because the chip cache had what was
     /// found in them.
     pub from_chip_cache: u64,
+    /// Images that are not listed, because a verdict says that they are gone from their source. The
+    /// chip cache does not have what was found in them.
+    pub gone_images: u64,
     /// References that are not listed, because other bytes came to their URI since.
     pub lost_references: u64,
     /// References that are not listed, because the chip cache could not be asked for them.

@@ -291,21 +291,21 @@ async fn everybody_is_found_and_strangers_are_not(stage: &Stage) {
 
 async fn people_are_renamed_merged_and_removed(stage: &Stage) {
     let (store, gallery) = (stage.store.as_ref(), stage.gallery());
+    let rules = stage.app.settings().references();
     let rename = |from: &str, to: &str, merge: Option<SubjectMerge>| {
         let (gallery, from, to) = (gallery.clone(), name(from), name(to));
-        async move { rename_subject(store, &gallery, (&from, &to), merge).await }
+        async move { rename_subject(store, &gallery, (&from, &to), merge, &rules).await }
     };
     assert!(!rename("person-3", "Ada Lovelace", None).await.unwrap());
     let ada = |found: Vec<BTreeSet<String>>| found == [BTreeSet::from(["Ada Lovelace".to_owned()])];
     assert!(ada(stage.found(vec![template_of(3, 8)], 1e-4).await));
     let taken = rename("agent", "person-7", None).await;
     assert!(matches!(taken, Err(SubjectError::Taken { .. })), "{taken:?}");
-    let rules = stage.app.settings().references();
     let merge = SubjectMerge { profile: stage.cast.profile().id(), rules };
     assert!(rename("agent", "person-7", Some(merge)).await.unwrap());
     let merged = find_subject(store, &gallery, &name("person-7")).await.unwrap().summary;
     assert_eq!((merged.references, merged.set_aside, merged.accepted, merged.review), (2, 1, 2, 1));
-    let removed = remove_subject(store, &gallery, &name("person-11")).await.unwrap();
+    let removed = remove_subject(store, &gallery, &name("person-11"), &rules).await.unwrap();
     assert_eq!((removed.references, removed.accepted), (2, 2));
     let gone = stage.found(vec![template_of(11, 8)], 1e-4).await;
     assert_eq!(gone, [BTreeSet::new()]);

@@ -7,11 +7,11 @@ use crate::app::App;
 use crate::cli::named_image::NamedImage;
 use crate::cli::{GalleryArgs, OperatorArgs, printable, say, say_json};
 use crate::domain::{
-    CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId, VerdictReason,
+    CurationId, ImageId, SubjectName, Verdict, VerdictId, VerdictReason, counted, one_or_many,
 };
-use crate::gallery::curate::{Curator, Undone, decide, find_image, undo};
+use crate::gallery::curate::{Curator, Undone, decide, find_image, newcomer, undo};
 use crate::store::{ImageKey, Store};
-use crate::view::curation::CurationResultView;
+use crate::view::curation::{CurationResultView, NewSubjectView};
 
 /// Leave images out of searches, references, reports and exports.
 ///
@@ -136,45 +136,62 @@ impl DecisionArgs {
         images: &ImagesArgs,
         (verdict, done): (Verdict, &str),
     ) -> Result<()> {
+        let verdicts = self.of_each(store, images, verdict).await?;
+        self.write((app, store), verdicts, (done, None)).await
+    }
+
+    async fn of_each(
+        &self,
+        store: &dyn Store,
+        images: &ImagesArgs,
+        verdict: Verdict,
+    ) -> Result<Vec<(ImageId, Verdict)>> {
         let mut verdicts = Vec::with_capacity(images.images.len());
         for image in &images.images {
             verdicts.push((self.find(store, image).await?, verdict.clone()));
         }
-        self.write((app, store), verdicts, done).await
+        Ok(verdicts)
     }
 
     async fn write(
         &self,
         (app, store): (&App, &dyn Store),
         verdicts: Vec<(ImageId, Verdict)>,
-        done: &str,
+        (done, new_subject): (&str, Option<NewSubjectView>),
     ) -> Result<()> {
-        let (curation_id, verdicts, unchanged) =
+        let (curation_id, verdicts, unchanged_image_ids) =
             decide(store, self.curator(app)?, verdicts).await?;
-        if !self.json && !unchanged.is_empty() {
-            let ids: Vec<String> = unchanged.iter().map(ImageId::to_string).collect();
+        if !self.json && !unchanged_image_ids.is_empty() {
+            let ids: Vec<String> = unchanged_image_ids.iter().map(ImageId::to_string).collect();
             say(format!("nothing to do for image {}", ids.join(", ")))?;
         }
         let gallery = self.gallery.gallery.clone();
-        tell(self.json, done, (gallery, curation_id), (verdicts, unchanged))
+        let result =
+            CurationResultView { gallery, curation_id, verdicts, unchanged_image_ids, new_subject };
+        tell(self.json, done, &result)
     }
 }
 
 /// Prints what was written, in a sentence or as JSON.
-pub(super) fn tell(
-    json: bool,
-    done: &str,
-    (gallery, curation_id): (GalleryName, Option<CurationId>),
-    (verdicts, unchanged_image_ids): (u64, Vec<ImageId>),
-) -> Result<()> {
+pub(super) fn tell(json: bool, done: &str, result: &CurationResultView) -> Result<()> {
     if json {
-        say_json(&CurationResultView { gallery, curation_id, verdicts, unchanged_image_ids })?;
+        say_json(result)?;
         return Ok(());
     }
+    let CurationResultView { gallery, curation_id, verdicts, new_subject, .. } = result;
     match curation_id {
         Some(curation) => {
-            let plural = if verdicts == 1 { "" } else { "s" };
-            say(printable(&format!("{verdicts} verdict{plural}: {done}")))?;
+            say(printable(&format!("{}: {done}", counted(*verdicts, "verdict"))))?;
+            if let Some(NewSubjectView { subject, similar_subjects }) = new_subject {
+                let similar: Vec<String> =
+                    similar_subjects.iter().map(|name| format!("'{}'", name.as_str())).collect();
+                let meant = match similar.is_empty() {
+                    true => String::new(),
+                    false => format!(": was {} meant?", similar.join(" or ")),
+                };
+                let name = subject.as_str();
+                say(printable(&format!("'{name}' is a new subject of gallery {gallery}{meant}")))?;
+            }
             say(format!(
                 "`facefleet curate undo --curation {curation} --gallery {gallery}` undoes it"
             ))?;
@@ -208,7 +225,11 @@ impl KeepArgs {
 impl ReassignArgs {
     pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
         let done = format!("shown as '{}' now", self.to.as_str());
-        self.how.give((app, store), &self.images, (Verdict::Reassign(self.to), &done)).await
+        let similar = newcomer(store, &self.how.gallery.gallery, &self.to).await?;
+        let new_subject = similar
+            .map(|similar_subjects| NewSubjectView { subject: self.to.clone(), similar_subjects });
+        let verdicts = self.how.of_each(store, &self.images, Verdict::Reassign(self.to)).await?;
+        self.how.write((app, store), verdicts, (&done, new_subject)).await
     }
 }
 
@@ -218,9 +239,8 @@ impl NotTheSameArgs {
         let other = self.how.find(store, &self.other).await?;
         anyhow::ensure!(image != other, "both are the same image, {image}");
         let verdicts = vec![(image, Verdict::NotTheSame(other))];
-        self.how
-            .write((app, store), verdicts, "not the same, and not suggested as such again")
-            .await
+        let done = "not the same, and not suggested as such again";
+        self.how.write((app, store), verdicts, (done, None)).await
     }
 }
 
@@ -233,12 +253,17 @@ impl UndoArgs {
         let (curation_id, verdicts) = undo(store, self.how.curator(app)?, undone).await?;
         let gallery = self.how.gallery.gallery;
         if self.how.json {
-            let unchanged_image_ids = Vec::new();
-            say_json(&CurationResultView { gallery, curation_id, verdicts, unchanged_image_ids })?;
+            let (unchanged_image_ids, new_subject) = Default::default();
+            say_json(&CurationResultView {
+                gallery,
+                curation_id,
+                verdicts,
+                unchanged_image_ids,
+                new_subject,
+            })?;
         } else {
-            let (what, have) =
-                if verdicts == 1 { ("verdict", "was") } else { ("verdicts", "were") };
-            say(format!("{verdicts} {what} {have} undone"))?;
+            let have = one_or_many(verdicts, "was", "were");
+            say(format!("{} {have} undone", counted(verdicts, "verdict")))?;
         }
         Ok(())
     }

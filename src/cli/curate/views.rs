@@ -18,7 +18,7 @@ use crate::gallery::curate::{
 };
 use crate::report::{CurationSheet, SheetCase, SheetView};
 use crate::store::{Store, choose_profile};
-use crate::view::curation::{PreviewLine, SuggestionView};
+use crate::view::curation::{CurationResultView, PreviewLine, SuggestionView};
 
 /// The false match rate of the threshold, where the settings have none.
 const FMR: f64 = 1e-4;
@@ -122,9 +122,17 @@ impl ViewArgs {
                 reason: Some(reason),
                 rules: app.settings().references(),
             };
-            let (curation, verdicts) = apply(store, &query, name, curator).await?;
+            let (curation_id, verdicts) = apply(store, &query, name, curator).await?;
             let done = format!("the suggestions of preview {name}");
-            return tell(self.json, &done, (gallery, curation), (verdicts, Vec::new()));
+            let (unchanged_image_ids, new_subject) = Default::default();
+            let result = CurationResultView {
+                gallery,
+                curation_id,
+                verdicts,
+                unchanged_image_ids,
+                new_subject,
+            };
+            return tell(self.json, &done, &result);
         }
         let found = preview(store, &query).await?;
         if view == CurateView::Duplicates && found.not_hashed > 0 {
@@ -185,8 +193,11 @@ fn print(query: &CurateQuery, found: &CuratePreview, json: bool) -> Result<()> {
         return Ok(());
     }
     say(format!(
-        "{suggestions} suggestions with {verdicts} verdicts in gallery {}, profile {}",
-        query.gallery, found.profile
+        "{} with {} in gallery {}, profile {}",
+        counted(suggestions, "suggestion"),
+        counted(verdicts, "verdict"),
+        query.gallery,
+        found.profile
     ))?;
     if verdicts > 0 {
         let (view, name) = (query.view.as_str(), &found.name);
@@ -234,6 +245,10 @@ fn named(shown: &ShownImage) -> String {
 /// The evidence, in words.
 fn why(evidence: &Evidence) -> String {
     match evidence {
+        Evidence::LowQuality { review: Some(subject), .. } => format!(
+            "its enrolment as '{}' has to be reviewed: `facefleet subject review`",
+            subject.as_str()
+        ),
         Evidence::LowQuality { images: None, .. } => "nobody said whom it shows".to_owned(),
         Evidence::LowQuality { best: None, .. } => "the only image of its subject".to_owned(),
         Evidence::LowQuality { best: Some(best), .. } => {
@@ -249,13 +264,15 @@ fn why(evidence: &Evidence) -> String {
             format!("similarity {own:.4} with {others} others of its subject{other}")
         }
         Evidence::OnePerson { similarity, images, counts: (few, many) } => format!(
-            "their means have similarity {similarity:.4}, these two images {images:.4}; {few} and \
-             {many} images"
+            "their means have similarity {similarity:.4}, these two images {images:.4}; {} and {}",
+            counted(*few as u64, "image"),
+            counted(*many as u64, "image")
         ),
         Evidence::Missing { since, campaign, moved } => {
             let moved = if *moved { ", and its bytes are in the other place" } else { "" };
             format!("not listed since {since:.19}Z, campaign {campaign}{moved}")
         }
+        Evidence::BestOf(1) => "the only image of its subject".to_owned(),
         Evidence::BestOf(images) => format!("the best of {images}"),
     }
 }

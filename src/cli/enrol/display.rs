@@ -130,20 +130,7 @@ impl EnrolSummary<'_> {
             "{accepted} accepted, {review} to review, {rejected} rejected, {} accepted before\n",
             counts.progress.skipped
         );
-        if decided.ruled_out > 0 {
-            text += &format!(
-                "{} of the accepted images are no references: a verdict excludes them, or gives \
-                 them to another subject (`facefleet curate log`)\n",
-                decided.ruled_out
-            );
-        }
-        let aside = accepted.saturating_sub(decided.references + decided.ruled_out);
-        if aside > 0 {
-            text += &format!(
-                "{aside} of the accepted images are kept aside: the references of their subjects \
-                 are as good, or nearly the same (`facefleet subject show`)\n"
-            );
-        }
+        text += &self.no_references();
         if decided.review > 0 {
             text += &format!(
                 "`facefleet subject review --gallery {}` shows what is to review\n",
@@ -177,6 +164,34 @@ impl EnrolSummary<'_> {
             text += &format!("{next}\n");
         }
         text + &accounts(&counts.progress)
+    }
+
+    /// What became of accepted images that are no references.
+    fn no_references(&self) -> String {
+        let EnrolmentCounts { accepted, references, ruled_out, .. } = self.decided;
+        let mut text = String::new();
+        if ruled_out > 0 {
+            let (are, them) = match ruled_out {
+                1 => ("image is no reference", "it"),
+                _ => ("images are no references", "them"),
+            };
+            text += &format!(
+                "{ruled_out} accepted {are}: a verdict excludes {them}, or gives {them} to another \
+                 subject (`facefleet curate log`)\n"
+            );
+        }
+        let aside = accepted.saturating_sub(references + ruled_out);
+        if aside > 0 {
+            let are = match aside {
+                1 => "image is kept aside: the references of its subject",
+                _ => "images are kept aside: the references of their subjects",
+            };
+            text += &format!(
+                "{aside} accepted {are} are as good, or nearly the same (`facefleet subject \
+                 show`)\n"
+            );
+        }
+        text
     }
 
     /// Whether no image of a list can be read.
@@ -273,8 +288,8 @@ mod tests {
         assert!(switched.contains(meanwhile), "{switched}");
         let ruled_out = EnrolmentCounts { accepted: 3, ruled_out: 2, ..EnrolmentCounts::default() };
         let text = EnrolSummary { decided: ruled_out, ..summary(None, false) }.text();
-        assert!(text.contains("2 of the accepted images are no references: a verdict"), "{text}");
-        assert!(text.contains("1 of the accepted images are kept aside"), "{text}");
+        assert!(text.contains("2 accepted images are no references: a verdict"), "{text}");
+        assert!(text.contains("1 accepted image is kept aside"), "{text}");
         assert!(named.contains("found under") && !named.contains("meanwhile"), "{named}");
     }
 }

@@ -20,7 +20,7 @@ use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{
     ErasedBefore, Erasure, ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageId,
-    ImageUri, OperatorName, SubjectName,
+    ImageUri, OperatorName, SubjectName, counted, one_or_many,
 };
 use crate::gallery::erase::Eraser;
 use crate::store::{ImageKey, NewErasure, Store};
@@ -150,7 +150,8 @@ impl EraseArgs {
     async fn resume(&self, eraser: &Eraser<'_>, stage: &ErasureStage) -> Result<()> {
         let finished = eraser.resume().await?;
         if !finished.is_empty() {
-            eprintln!("finished {} interrupted erasures", finished.len());
+            let finished = counted(finished.len() as u64, "interrupted erasure");
+            eprintln!("finished {finished}");
             self.rewrite(eraser.store, stage).await?;
         }
         Ok(())
@@ -300,14 +301,20 @@ fn lines(receipt: &ErasureReceipt) -> Vec<String> {
         }
     }];
     let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
-    lines.extend(
-        removed.map(|place| {
-            format!("{:>10} {}", places.of(place), place.to_string().replace('_', " "))
-        }),
-    );
+    lines.extend(removed.map(|place| {
+        let count = places.of(place);
+        format!("{count:>10} {}", place.words(count))
+    }));
     match places.of(ErasurePlace::Kept) {
         0 => {}
-        kept => lines.push(format!("{kept} images stay: another subject has them too")),
+        kept => lines.push(format!(
+            "{kept} {}",
+            one_or_many(
+                kept,
+                "image stays: another subject has it too",
+                "images stay: another subject has them too"
+            )
+        )),
     }
     if receipt.erasure.is_some() && !receipt.rewritten {
         lines.push("the files of the store were not written anew".to_owned());

@@ -8,12 +8,15 @@ use anyhow::{Context, Result, bail, ensure};
 use super::EraseArgs;
 use crate::app::App;
 use crate::cli::{printable, say, say_json};
-use crate::domain::{Erasure, ErasureKind, ErasureTarget};
+use crate::domain::{Erasure, ErasureKind, ErasureTarget, SearchedKind};
 use crate::gallery::erase::Eraser;
-use crate::store::{ImageKey, Store, file_contains};
+use crate::store::{ImageKey, SearchedFiles, Store, find_in_file};
 use crate::view::erasure::{
     ReadReceipt, ReceiptFile, SearchResult, VerifiedErasureView, VerifiedPlace,
 };
+
+/// The files of the store, where they are not searched one by one.
+const STORE_FILES: &str = "files of the store";
 
 impl EraseArgs {
     pub(super) async fn verify(&self, app: &App, receipt: &Path) -> Result<ExitCode> {
@@ -60,7 +63,8 @@ impl EraseArgs {
         match target.and_then(ErasureTarget::text) {
             Some(text) => self.search_files(app, text).await,
             None => Ok(vec![VerifiedPlace::skipped(
-                "files of the store",
+                SearchedKind::StoreFiles,
+                STORE_FILES,
                 match erasure.kind {
                     ErasureKind::Gallery => "a whole gallery has no single text to look for",
                     _ => "name what was erased again, with --subject or --image",
@@ -125,21 +129,47 @@ impl EraseArgs {
     /// Searches the files of the store, and those that are named.
     async fn search_files(&self, app: &App, text: &str) -> Result<Vec<VerifiedPlace>> {
         let mut places = match app.search_store_files(text).await {
-            Ok(searched) => searched
-                .into_iter()
-                .map(|file| VerifiedPlace::new(file.place, file.found))
-                .collect(),
+            Ok(searched) => searched.into_iter().map(VerifiedPlace::from).collect(),
             Err(error) => {
-                vec![VerifiedPlace::skipped("files of the store", format!("{error:#}"))]
+                let (kind, why) = (SearchedKind::StoreFiles, format!("{error:#}"));
+                vec![VerifiedPlace::skipped(kind, STORE_FILES, why)]
             }
         };
         for path in &self.search {
-            let found = file_contains(path, text);
-            let found = found.with_context(|| path.display().to_string())?;
-            places.push(VerifiedPlace::new(path.display().to_string(), found));
+            let place = path.display().to_string();
+            let found = find_in_file(path, text).with_context(|| place.clone())?;
+            let searched = SearchedFiles { kind: SearchedKind::File, place, found };
+            places.push(searched.into());
         }
         Ok(places)
     }
+}
+
+/// A place and what was found there: where it is, and never what is written there.
+fn line(searched: &VerifiedPlace) -> String {
+    let VerifiedPlace { kind, place, result, count, file, offset, reason } = searched;
+    let result = result.to_string().replace('_', " ");
+    let kind = match kind {
+        SearchedKind::WriteAheadLog => "write-ahead log ",
+        SearchedKind::Table => "table ",
+        SearchedKind::Index => "index ",
+        // The place says so.
+        _ => "",
+    };
+    let mut line = format!("{result:>12}  {kind}{place}");
+    if let Some(count) = count.filter(|count| *count > 0) {
+        line += &format!(": {count}");
+    }
+    if let (Some(file), Some(offset)) = (file, offset) {
+        line += &format!(", at byte {offset}");
+        if file != place {
+            line += &format!(" of {file}");
+        }
+    }
+    if let Some(reason) = reason {
+        line += &format!(" ({reason})");
+    }
+    line
 }
 
 /// The receipts of a file.
@@ -156,10 +186,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<ReadReceipt>> {
 }
 
 fn tell(view: &VerifiedErasureView) -> Result<()> {
-    for VerifiedPlace { place, result, reason } in &view.places {
-        let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let result = result.to_string().replace('_', " ");
-        say(printable(&format!("{result:>12}  {place}{reason}")))?;
+    for place in &view.places {
+        say(printable(&line(place)))?;
     }
     say(if view.absent {
         "what was erased was found nowhere"

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::probe::Probe;
 use crate::cli::compare::NO_THRESHOLDS;
 use crate::cli::{printable, say};
-use crate::domain::{GalleryName, ProfileId, SimilarityFmr, SourcedThresholds};
+use crate::domain::{GalleryName, ProfileId, SimilarityFmr, SourcedThresholds, counted};
 use crate::gallery::search::SearchCandidate;
 use crate::report::{Sheet, SheetCandidate, SheetProbe, SheetSearch, Thumbnails};
 use crate::store::Searched;
@@ -96,8 +96,10 @@ impl SearchAnswers<'_> {
     pub(super) fn searched(&self) -> String {
         let Self { faces, subjects, .. } = self;
         match subjects {
-            Some(subjects) => format!("{faces} references of {subjects} subjects"),
-            None => format!("{faces} faces"),
+            Some(subjects) => {
+                format!("{} of {}", counted(*faces, "reference"), counted(*subjects, "subject"))
+            }
+            None => counted(*faces, "face"),
         }
     }
 
@@ -106,10 +108,9 @@ impl SearchAnswers<'_> {
         let (Self { gallery, profile, .. }, searched) = (self, self.searched());
         say(format!("searched {searched} in gallery {gallery}, profile {profile}"))?;
         if self.subjects == Some(0) {
-            say(
-                "no subject has a reference there that can be compared: `facefleet subject list` \
-                 shows who is enrolled, `facefleet enrol` enrols, --by face searches all faces",
-            )?;
+            say("no subject has an active reference there that can be compared: `facefleet \
+                 subject list` shows who is enrolled, and how many references are set aside; \
+                 `facefleet enrol` enrols, --by face searches all faces")?;
         }
         for note in self.notes() {
             say(printable(&note))?;

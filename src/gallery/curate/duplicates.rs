@@ -21,7 +21,8 @@ const MOST_BITS: u32 = ((1.0 - ONE_PICTURE) * PictureHash::BITS as f64) as u32;
 type SamePicture = (usize, f64);
 
 /// Images that show the same picture as a better one, the most similar first. The image with the
-/// most pixels stays, or else the one with the most bytes, or else the first.
+/// most pixels stays, or else the one with the most bytes, a reference, one with a subject, or else
+/// the first.
 pub(super) fn duplicates(
     gallery: &CuratedGallery,
     limit: usize,
@@ -32,8 +33,9 @@ pub(super) fn duplicates(
     let mut places: Vec<usize> = pairs.keys().copied().collect();
     places.sort_by_key(|&place| {
         let image = &images[place];
-        let better = (Reverse(image.kept), Reverse(image.pixels()), Reverse(image.image.bytes));
-        (better, image.image.id)
+        let better = (image.kept, image.pixels(), image.image.bytes);
+        let known = (image.reference, image.subject().is_some());
+        (Reverse((better, known)), image.image.id)
     });
     // The best of all stays; what is the same as it goes; then the best of the rest.
     let mut rows: Vec<(f64, Suggestion)> = Vec::new();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CurateError;
 use crate::domain::{Curated, GalleryName, ImageId, OutcomeKind, ProfileId, SubjectName, Template};
-use crate::store::{PageFilter, PageQuery, Store, StoredFace, StoredImage};
+use crate::store::{PageFilter, PageQuery, ReviewQuery, Store, StoredFace, StoredImage};
 
 /// Images that are read at once.
 const PAGE: u32 = 2000;
@@ -22,6 +22,8 @@ pub(super) struct CuratedImage {
     pub(super) reassigned: bool,
     /// Whether it is an active reference of somebody.
     pub(super) reference: bool,
+    /// The subject for whom its enrolment has to be reviewed.
+    pub(super) review: Option<SubjectName>,
 }
 
 /// The images of a gallery under its active profile, without the excluded ones.
@@ -73,8 +75,10 @@ impl CuratedGallery {
             query.after = last.cursor;
             images.extend(page.into_iter().filter_map(|image| curated(image, &verdicts)));
         }
+        let mut reviews = reviews(store, gallery).await?;
         for image in &mut images {
             image.reference = references.contains(&image.image.id);
+            image.review = reviews.remove(&image.image.id);
         }
         Ok(Self { images, verdicts })
     }
@@ -108,6 +112,23 @@ impl CuratedGallery {
     }
 }
 
+/// The images that a person has to review, with the first subject of each.
+async fn reviews(
+    store: &dyn Store,
+    gallery: &GalleryName,
+) -> Result<BTreeMap<ImageId, SubjectName>, CurateError> {
+    let mut reviews = BTreeMap::new();
+    let mut query = ReviewQuery { gallery: gallery.clone(), after: None, limit: PAGE };
+    loop {
+        let page = store.reviews(&query).await?;
+        let Some(last) = page.last() else { return Ok(reviews) };
+        query.after = Some((last.image, last.subject.clone()));
+        for review in page {
+            reviews.entry(review.image).or_insert(review.subject);
+        }
+    }
+}
+
 /// None if its primary face has no template.
 fn curated(mut image: StoredImage, verdicts: &BTreeMap<ImageId, Curated>) -> Option<CuratedImage> {
     let faces = std::mem::take(&mut image.faces);
@@ -116,5 +137,5 @@ fn curated(mut image: StoredImage, verdicts: &BTreeMap<ImageId, Curated>) -> Opt
     let state = verdicts.get(&image.id);
     let kept = state.is_some_and(|state| state.kept);
     let reassigned = state.is_some_and(|state| state.subject.is_some());
-    Some(CuratedImage { image, face, template, kept, reassigned, reference: false })
+    Some(CuratedImage { image, face, template, kept, reassigned, reference: false, review: None })
 }

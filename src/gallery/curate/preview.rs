@@ -7,8 +7,8 @@ use super::{duplicates, gone, people, quality};
 use crate::domain::{CurationId, GalleryName, ImageId, ProfileId, Verdict};
 use crate::store::{Store, choose_profile};
 
-/// Digits of a preview's name.
-const DIGITS: usize = 12;
+/// Digits of a preview's name: of its view and gallery, of what it shows, and of a check of both.
+const DIGITS: [usize; 3] = [4, 10, 2];
 
 /// What is looked for in a gallery.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,13 +101,51 @@ fn name(query: &CurateQuery, profile: &ProfileId, suggestions: &[Suggestion]) ->
         let verdict = verdict.as_ref().map(Verdict::as_str);
         add(format!("{evidence:?} {verdict:?} {subject} {images:?}"));
     }
-    hasher.finalize().to_hex()[..DIGITS].to_owned()
+    let [_, shown, _] = DIGITS;
+    let shown = &hasher.finalize().to_hex()[..shown];
+    let name = format!("{}{shown}", of_view(query.view, &query.gallery));
+    format!("{name}{}", check(&name))
+}
+
+/// What the names of a view's previews begin with.
+fn of_view(view: CurateView, gallery: &GalleryName) -> String {
+    let text = format!("{} {gallery}", view.as_str());
+    blake3::hash(text.as_bytes()).to_hex()[..DIGITS[0]].to_owned()
+}
+
+/// What the name of a preview ends with: one that was mistyped is known by it.
+fn check(name: &str) -> String {
+    blake3::hash(name.as_bytes()).to_hex()[..DIGITS[2]].to_owned()
+}
+
+/// Why `name` is not what the view of `query` shows.
+async fn mismatch(store: &dyn Store, query: &CurateQuery, name: &str) -> CurateError {
+    let [view, shown, _] = DIGITS;
+    let is_name = name.split_at_checked(view + shown).is_some_and(|(of, end)| check(of) == end);
+    if !is_name {
+        return CurateError::NoPreview(name.to_owned());
+    }
+    let is_of = |view, gallery: &GalleryName| name.starts_with(&of_view(view, gallery));
+    if is_of(query.view, &query.gallery) {
+        return CurateError::Changed;
+    }
+    let galleries = match store.galleries().await {
+        Ok(galleries) => galleries,
+        Err(error) => return error.into(),
+    };
+    for (gallery, _) in galleries {
+        if let Some(view) = CurateView::ALL.into_iter().find(|view| is_of(*view, &gallery)) {
+            return CurateError::OtherPreview { name: name.to_owned(), view, gallery };
+        }
+    }
+    CurateError::NoPreview(name.to_owned())
 }
 
 /// Gives the verdicts that the preview `name` showed, all of them or none.
 ///
 /// # Errors
-/// If the view suggests anything else now, or the store cannot be written.
+/// If the view suggests anything else now, `name` is no preview or another view's, or the store
+/// cannot be written.
 pub async fn apply(
     store: &dyn Store,
     query: &CurateQuery,
@@ -116,7 +154,7 @@ pub async fn apply(
 ) -> Result<(Option<CurationId>, u64), CurateError> {
     let preview = preview(store, query).await?;
     if preview.name != name {
-        return Err(CurateError::Changed);
+        return Err(mismatch(store, query, name).await);
     }
     let (curation, verdicts, _) = judge(store, curator, preview.verdicts(), true).await?;
     Ok((curation, verdicts))

@@ -22,11 +22,14 @@ pub(super) fn lowest(gallery: &CuratedGallery, limit: usize) -> Vec<Suggestion> 
         let others = of_subject.into_iter().flatten().map(|&place| &gallery.images[place]);
         let others = others.filter(|other| other.image.id != image.image.id);
         let best = others.map(CuratedImage::quality).max();
-        let is_replaceable = subject.is_none() || best.is_some_and(|best| best > image.quality());
+        // What somebody enrolled and a person has to review is not decided by its quality alone.
+        let review = image.review.clone().filter(|_| subject.is_none());
+        let is_replaceable = (subject.is_none() && review.is_none())
+            || best.is_some_and(|best| best > image.quality());
         Suggestion {
             image: shown(image),
             other: None,
-            evidence: Evidence::LowQuality { best, images: of_subject.map(Vec::len) },
+            evidence: Evidence::LowQuality { best, images: of_subject.map(Vec::len), review },
             verdict: is_replaceable.then_some(Verdict::Exclude),
             images: vec![image.image.id],
         }

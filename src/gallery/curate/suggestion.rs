@@ -22,6 +22,10 @@ pub enum CurateView {
 }
 
 impl CurateView {
+    /// Every view.
+    pub const ALL: [Self; 6] =
+        [Self::Lowest, Self::Duplicates, Self::Outliers, Self::Collisions, Self::Best, Self::Gone];
+
     /// The command's name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,8 +55,10 @@ pub enum Evidence {
     LowQuality {
         /// The best quality among its subject's other images; none if there are none.
         best: Option<u8>,
-        /// The images of its subject, with this one; none if nobody said whom it shows.
+        /// The images of its subject, with this one; none if it has no subject.
         images: Option<usize>,
+        /// The subject for whom its enrolment has to be reviewed, if it has no subject.
+        review: Option<SubjectName>,
     },
     /// It has the bytes of the other image.
     SameBytes,
@@ -137,6 +143,7 @@ impl From<&Suggestion> for SuggestionView {
             subject_images: None,
             other_subject_images: None,
             best_quality: None,
+            review_subject: None,
             suggestion: suggestion.verdict.as_ref().map(Verdict::as_str),
             missing_since: None,
             missing_in_campaign: None,
@@ -144,31 +151,32 @@ impl From<&Suggestion> for SuggestionView {
             image_ids: suggestion.images.clone(),
         };
         let count = |images: usize| Some(images as u64);
-        match suggestion.evidence {
-            Evidence::LowQuality { best, images } => {
+        match &suggestion.evidence {
+            Evidence::LowQuality { best, images, review } => {
                 view.evidence = "low_quality";
-                (view.best_quality, view.subject_images) = (best, images.and_then(count));
+                (view.best_quality, view.subject_images) = (*best, images.and_then(count));
+                view.review_subject.clone_from(review);
             }
             Evidence::SameBytes => (view.evidence, view.similarity) = ("same_bytes", Some(1.0)),
             Evidence::SamePicture(similarity) => {
-                (view.evidence, view.similarity) = ("same_picture", Some(similarity));
+                (view.evidence, view.similarity) = ("same_picture", Some(*similarity));
             }
             Evidence::Unlike { own, others, other } => {
                 view.evidence = "unlike";
-                (view.similarity, view.subject_similarity) = (Some(own), other);
+                (view.similarity, view.subject_similarity) = (Some(*own), *other);
                 view.subject_images = count(others + 1);
             }
             Evidence::OnePerson { similarity, images, counts: (few, many) } => {
                 view.evidence = "one_person";
-                (view.similarity, view.subject_similarity) = (Some(images), Some(similarity));
-                (view.subject_images, view.other_subject_images) = (count(few), count(many));
+                (view.similarity, view.subject_similarity) = (Some(*images), Some(*similarity));
+                (view.subject_images, view.other_subject_images) = (count(*few), count(*many));
             }
             Evidence::BestOf(images) => {
-                (view.evidence, view.subject_images) = ("best", count(images));
+                (view.evidence, view.subject_images) = ("best", count(*images));
             }
             Evidence::Missing { since, campaign, moved } => {
-                view.evidence = if moved { "moved" } else { "missing" };
-                (view.missing_since, view.missing_in_campaign) = (Some(since), Some(campaign));
+                view.evidence = if *moved { "moved" } else { "missing" };
+                (view.missing_since, view.missing_in_campaign) = (Some(*since), Some(*campaign));
             }
         }
         view

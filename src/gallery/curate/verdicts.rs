@@ -1,5 +1,6 @@
 //! Verdicts of people about images, and their end.
 
+use super::suggestion::CurateView;
 use crate::domain::{
     CurationId, GalleryName, ImageId, OperatorName, ReferenceRules, SubjectName, Verdict,
     VerdictId, VerdictReason,
@@ -52,10 +53,29 @@ pub enum CurateError {
     },
     /// What a preview showed is not what there is.
     #[error(
-        "the gallery changed since that preview: nothing was done. Look at the preview again, \
-         with the same options"
+        "the gallery changed since that preview, or it had other options: nothing was done. Look \
+         at the preview again, with the same options"
     )]
     Changed,
+    /// No view gives this name to a preview.
+    #[error(
+        "'{0}' is not the name of a preview of this store: nothing was done. Copy the name from \
+         the last line of the view"
+    )]
+    NoPreview(String),
+    /// It is the preview of another view, or of another gallery.
+    #[error(
+        "{name} is a preview of `facefleet curate {} --gallery {gallery}`: nothing was done. Apply \
+         it with that command", view.as_str()
+    )]
+    OtherPreview {
+        /// Its name.
+        name: String,
+        /// The view.
+        view: CurateView,
+        /// The gallery.
+        gallery: GalleryName,
+    },
     /// The templates cannot be compared.
     #[error("the templates cannot be compared: {0}")]
     Templates(#[from] crate::matching::MatchingError),

@@ -11,7 +11,8 @@ use crate::domain::{FaceId, GalleryName, Profile, ProfileId, SubjectName, Templa
 use crate::matching::MatchingError;
 use crate::store::{
     ImageKey, KnownResult, PageFilter, PageQuery, ProfileChoiceError, Reading, ResultState,
-    Searched, Snapshot, StampsOf, StoreError, StoredFace, StoredImage, TemplateKey, choose_profile,
+    Searched, Snapshot, StampsOf, Store, StoreError, StoredFace, StoredImage, TemplateKey,
+    choose_profile,
 };
 
 /// Why a gallery cannot be searched.
@@ -130,7 +131,7 @@ pub struct SearchCandidate {
 /// # Errors
 /// If its templates are others, or the store cannot be read.
 pub async fn require_searchable(
-    store: &dyn Reading,
+    store: &dyn Store,
     gallery: &GalleryName,
     probes: &Profile,
     searched: &ProfileId,

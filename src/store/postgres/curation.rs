@@ -1,6 +1,6 @@
 //! Verdicts about images. Whoever adds some locks the rows of their images first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -9,7 +9,8 @@ use super::profiles::active_profile;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE, column};
 use crate::domain::{
-    Curated, CurationId, GalleryName, ImageId, ProfileId, Verdict, VerdictId, VerdictReason,
+    Curated, CurationId, GalleryName, ImageId, ProfileId, SubjectName, Verdict, VerdictId,
+    VerdictReason,
 };
 use crate::store::fault::Fault;
 use crate::store::judging::{
@@ -56,6 +57,17 @@ impl Curation for PostgresStore {
                 .fetch_all(&self.pool)
                 .await?;
             curated(rows)
+        })
+        .await
+    }
+
+    async fn people(&self, gallery: &GalleryName) -> Result<BTreeSet<SubjectName>, StoreError> {
+        self.answer(READ, async {
+            let names: Vec<String> = sqlx::query_scalar(include_str!("sql/people.sql"))
+                .bind(gallery.as_str())
+                .fetch_all(&self.pool)
+                .await?;
+            names.iter().map(|name| parsed(name)).collect()
         })
         .await
     }

@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use super::batch::PostgresTables;
 use super::{PostgresStore, READ, erasures, uri_key};
-use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri};
+use crate::domain::{
+    ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri, SearchedKind,
+};
 use crate::store::fault::Fault;
 use crate::store::remains::{
-    CampaignTextsRow, PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of,
-    erasure_of_number, is_gallery_erased, remains,
+    CampaignTextsRow, FoundText, PAGE, RemainRow, RemainTables, SearchedFiles, erased_among,
+    erasure_of, erasure_of_number, is_gallery_erased, remains,
 };
 use crate::store::row::row;
 use crate::store::rows::ErasureRow;
@@ -27,6 +29,7 @@ row! {
         place: String,
         path: Option<String>,
         bytes: i64,
+        is_index: bool,
     }
 }
 
@@ -185,10 +188,11 @@ impl PostgresStore {
                     .fetch_all(&mut *connection)
                     .await?;
             let mut searched = Vec::new();
-            for RelationFileRow { place, path, bytes } in files {
+            for RelationFileRow { place, path, bytes, is_index } in files {
                 let Some(path) = path else { continue };
-                let found = contains(&mut connection, &path, bytes, text.as_bytes()).await?;
-                searched.push(SearchedFiles { place, found });
+                let found = find(&mut connection, &path, bytes, text.as_bytes()).await?;
+                let kind = if is_index { SearchedKind::Index } else { SearchedKind::Table };
+                searched.push(SearchedFiles { kind, place, found });
             }
             Ok(searched)
         })
@@ -196,22 +200,23 @@ impl PostgresStore {
     }
 }
 
-/// Whether the files of a table or an index contain these bytes. A text that crosses a segment is
-/// not found: rows and pages do not.
-async fn contains(
+/// Where the files of a table or an index first contain these bytes. A text that crosses a segment
+/// is not found: rows and pages do not.
+async fn find(
     connection: &mut PgConnection,
     path: &str,
     bytes: i64,
     text: &[u8],
-) -> Result<bool, Fault> {
+) -> Result<Option<FoundText>, Fault> {
     let overlap = i64::try_from(text.len()).unwrap_or(0);
     for segment in 0..=(bytes / SEGMENT) {
         let file = if segment == 0 { path.to_owned() } else { format!("{path}.{segment}") };
         let end = (bytes - segment * SEGMENT).min(SEGMENT);
         let mut offset = 0;
         while offset < end {
-            let found: bool = sqlx::query_scalar(
-                "SELECT coalesce(position($1 IN pg_read_binary_file($2, $3, $4, true)) > 0, false)",
+            // Counted from 1.
+            let place: i32 = sqlx::query_scalar(
+                "SELECT coalesce(position($1 IN pg_read_binary_file($2, $3, $4, true)), 0)",
             )
             .bind(text)
             .bind(&file)
@@ -219,11 +224,12 @@ async fn contains(
             .bind(CHUNK + overlap)
             .fetch_one(&mut *connection)
             .await?;
-            if found {
-                return Ok(true);
+            if place > 0 {
+                let offset = u64::try_from(offset + i64::from(place) - 1).unwrap_or_default();
+                return Ok(Some(FoundText { file, offset }));
             }
             offset += CHUNK;
         }
     }
-    Ok(false)
+    Ok(None)
 }

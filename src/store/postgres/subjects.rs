@@ -7,10 +7,13 @@ use super::batch::PostgresTables;
 use super::reading::find_scope;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
-use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
+use crate::domain::{
+    EnrolmentDecision, GalleryName, ImageId, ReferenceRules, ReferenceState, SubjectName,
+};
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::erasing::{TombstoneTables, erased_names};
 use crate::store::fault::Fault;
+use crate::store::judging::choose_among;
 use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
 use crate::store::{
     Renamed, StoreError, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
@@ -60,14 +63,17 @@ impl Subjects for PostgresStore {
         from: &SubjectName,
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Renamed, StoreError> {
-        self.answer(WRITE, tried(|| self.try_rename(gallery, from, to, merge))).await
+        let rename = || self.try_rename(gallery, (from, to), merge, rules);
+        self.answer(WRITE, tried(rename)).await
     }
 
     async fn remove_subject(
         &self,
         gallery: &GalleryName,
         name: &SubjectName,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Option<SubjectSummary>, StoreError> {
         let remove = || async {
             let mut transaction = self.begin_change().await?;
@@ -77,7 +83,9 @@ impl Subjects for PostgresStore {
             let Some(row) = find(&mut transaction, gallery, name).await? else { return Ok(None) };
             let judged = unlabel(&mut transaction, row.id, name).await?;
             delete(&mut transaction, row.id).await?;
-            PostgresTables::new(&mut transaction).judge_references(&judged).await?;
+            let mut tables = PostgresTables::new(&mut transaction);
+            let back = tables.judge_references(&judged).await?;
+            choose_among(&mut tables, gallery, rules, &back).await?;
             transaction.commit().await?;
             Ok(Some(row.summary()?))
         };
@@ -124,9 +132,9 @@ impl PostgresStore {
     async fn try_rename(
         &self,
         gallery: &GalleryName,
-        from: &SubjectName,
-        to: &SubjectName,
+        (from, to): (&SubjectName, &SubjectName),
         merge: Option<&SubjectMerge>,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Renamed, Fault> {
         let mut transaction = self.begin_change().await?;
         let found = locked(&mut transaction, gallery, &[from, to]).await?;
@@ -143,7 +151,7 @@ impl PostgresStore {
         if new.is_some() && merge.is_none() {
             return Ok(Renamed::Taken);
         }
-        label(&mut transaction, old, from, to).await?;
+        let back = label(&mut transaction, old, from, to).await?;
         let renamed = match new.zip(merge) {
             None => {
                 // A subject of that name that was added meanwhile is a race: it is tried again.
@@ -152,6 +160,8 @@ impl PostgresStore {
                     .bind(to.as_str())
                     .execute(&mut *transaction)
                     .await?;
+                let mut tables = PostgresTables::new(&mut transaction);
+                choose_among(&mut tables, gallery, rules, &back).await?;
                 Renamed::Renamed
             }
             Some((new, merge)) => {
@@ -192,13 +202,13 @@ async fn find(
 }
 
 /// Gives the images that were enrolled for a subject, or given to it by verdicts, another label,
-/// and these verdicts the other name.
+/// and these verdicts the other name. The subjects and images of references that count again.
 async fn label(
     connection: &mut PgConnection,
     subject: i64,
     from: &SubjectName,
     to: &SubjectName,
-) -> Result<(), Fault> {
+) -> Result<Vec<(i64, i64)>, Fault> {
     for sql in [
         include_str!("sql/label_images.sql"),
         include_str!("sql/rename_verdicts.sql"),
@@ -211,12 +221,11 @@ async fn label(
             .execute(&mut *connection)
             .await?;
     }
-    sqlx::query(include_str!("sql/restore_references.sql"))
+    Ok(sqlx::query_as(include_str!("sql/restore_references.sql"))
         .bind(subject)
         .bind(to.as_str())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .fetch_all(connection)
+        .await?)
 }
 
 /// Takes a subject's label off its images, with the verdicts that gave it to them. The result are

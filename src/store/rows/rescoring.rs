@@ -13,6 +13,7 @@ row! {
         content_hash: Vec<u8>,
         stamp: Option<String>,
         superseded: bool,
+        gone: bool,
         done: bool,
     }
 }
@@ -26,6 +27,7 @@ impl RescoreRow {
             hash: hash(&self.content_hash)?.ok_or_else(without)?,
             stamp: self.stamp.as_deref().map(parsed).transpose()?,
             superseded: self.superseded,
+            gone: self.gone,
             done: self.done,
         })
     }

@@ -1,6 +1,6 @@
 //! Verdicts about images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -56,6 +56,17 @@ impl Curation for SqliteStore {
                 .fetch_all(&self.readers)
                 .await?;
             curated(rows)
+        })
+        .await
+    }
+
+    async fn people(&self, gallery: &GalleryName) -> Result<BTreeSet<SubjectName>, StoreError> {
+        self.answer(async {
+            let names: Vec<String> = sqlx::query_scalar(include_str!("sql/people.sql"))
+                .bind(gallery.as_str())
+                .fetch_all(&self.readers)
+                .await?;
+            names.iter().map(|name| parsed(name)).collect()
         })
         .await
     }

@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::batch::SqliteTables;
 use super::{SqliteStore, connect, json};
-use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri};
+use crate::domain::{
+    ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri, SearchedKind,
+};
 use crate::store::fault::Fault;
 use crate::store::remains::{
     CampaignTextsRow, PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of,
-    erasure_of_number, file_contains, is_gallery_erased, remains,
+    erasure_of_number, find_in_file, is_gallery_erased, remains,
 };
 use crate::store::rows::ErasureRow;
 use crate::store::{Remains, StoreError};
@@ -163,15 +165,20 @@ impl SqliteStore {
     pub fn search_files(url: &str, text: &str) -> Result<Vec<SearchedFiles>, StoreError> {
         let file = connect::file(url)?;
         let mut searched = Vec::new();
-        for ending in ["", "-wal", "-journal", "-shm"] {
+        for (ending, kind) in [
+            ("", SearchedKind::Database),
+            ("-wal", SearchedKind::WriteAheadLog),
+            ("-journal", SearchedKind::Journal),
+            ("-shm", SearchedKind::Journal),
+        ] {
             let place = format!("{}{ending}", file.display());
             let path = Path::new(&place);
             if !path.exists() {
                 continue;
             }
-            let found = file_contains(path, text);
             let failed = |error| StoreError::Unavailable(format!("{place}: {error}"));
-            searched.push(SearchedFiles { found: found.map_err(failed)?, place: place.clone() });
+            let found = find_in_file(path, text).map_err(failed)?;
+            searched.push(SearchedFiles { kind, place, found });
         }
         Ok(searched)
     }

@@ -6,10 +6,13 @@ use sqlx::SqliteConnection;
 use super::batch::SqliteTables;
 use super::reading::find_scope;
 use super::{SqliteStore, now_ms};
-use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
+use crate::domain::{
+    EnrolmentDecision, GalleryName, ImageId, ReferenceRules, ReferenceState, SubjectName,
+};
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::erasing::erased_names;
 use crate::store::fault::Fault;
+use crate::store::judging::choose_among;
 use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
 use crate::store::{
     Renamed, StoreError, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
@@ -59,6 +62,7 @@ impl Subjects for SqliteStore {
         from: &SubjectName,
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Renamed, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -73,7 +77,7 @@ impl Subjects for SqliteStore {
             if !erased_names(&mut tables, gallery, &[to]).await?.is_empty() {
                 return Ok(Renamed::Erased);
             }
-            label(&mut transaction, old.id, from, to).await?;
+            let back = label(&mut transaction, old.id, from, to).await?;
             let renamed = match (new, merge) {
                 (None, _) => {
                     sqlx::query("UPDATE subjects SET name = ?2 WHERE id = ?1")
@@ -81,6 +85,8 @@ impl Subjects for SqliteStore {
                         .bind(to.as_str())
                         .execute(&mut *transaction)
                         .await?;
+                    let mut tables = SqliteTables(&mut transaction);
+                    choose_among(&mut tables, gallery, rules, &back).await?;
                     Renamed::Renamed
                 }
                 // Dropping the transaction undoes the labels.
@@ -100,13 +106,16 @@ impl Subjects for SqliteStore {
         &self,
         gallery: &GalleryName,
         name: &SubjectName,
+        rules: Option<&ReferenceRules>,
     ) -> Result<Option<SubjectSummary>, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             let Some(row) = find(&mut transaction, gallery, name).await? else { return Ok(None) };
             let judged = unlabel(&mut transaction, row.id, name).await?;
             delete(&mut transaction, row.id).await?;
-            SqliteTables(&mut transaction).judge_references(&judged).await?;
+            let mut tables = SqliteTables(&mut transaction);
+            let back = tables.judge_references(&judged).await?;
+            choose_among(&mut tables, gallery, rules, &back).await?;
             transaction.commit().await?;
             Ok(Some(row.summary()?))
         })
@@ -155,13 +164,13 @@ async fn find(
 }
 
 /// Gives the images that were enrolled for a subject, or given to it by verdicts, another label,
-/// and these verdicts the other name.
+/// and these verdicts the other name. The subjects and images of references that count again.
 async fn label(
     connection: &mut SqliteConnection,
     subject: i64,
     from: &SubjectName,
     to: &SubjectName,
-) -> Result<(), Fault> {
+) -> Result<Vec<(i64, i64)>, Fault> {
     for sql in [
         include_str!("sql/label_images.sql"),
         include_str!("sql/rename_verdicts.sql"),
@@ -174,13 +183,12 @@ async fn label(
             .execute(&mut *connection)
             .await?;
     }
-    sqlx::query(include_str!("sql/restore_references.sql"))
+    Ok(sqlx::query_as(include_str!("sql/restore_references.sql"))
         .bind(subject)
         .bind(to.as_str())
         .bind(now_ms())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .fetch_all(connection)
+        .await?)
 }
 
 /// Takes a subject's label off its images, with the verdicts that gave it to them. The result are

@@ -101,7 +101,7 @@ fn an_excluded_image_that_is_enrolled_is_no_reference_and_the_command_says_why()
     sandbox.run(&["curate", "exclude", "photos/obama3.jpg"]).ended(0);
     let enrolled = sandbox.run(&["enrol", "photos/obama3.jpg", "--subject", "barack"]);
     enrolled.ended(0);
-    let told = "1 of the accepted images are no references: a verdict excludes them";
+    let told = "1 accepted image is no reference: a verdict excludes it";
     assert!(enrolled.out.contains(told), "{}", enrolled.out);
     assert!(!enrolled.out.contains("kept aside"), "{}", enrolled.out);
 }
@@ -118,6 +118,18 @@ fn people_say_whom_an_image_shows() {
     let told = sandbox.run(&reassign);
     told.ended(0);
     assert!(told.out.contains("1 verdict: shown as 'barack' now"), "{}", told.out);
+    assert!(!told.out.contains("new subject"), "{}", told.out);
+    assert_eq!(label(), "barack");
+    let mistyped = sandbox.run(&["curate", "reassign", "photos/obama3.jpg", "--to", "Barak"]);
+    mistyped.ended(0);
+    let new = "'Barak' is a new subject of gallery default: was 'barack' meant?\n";
+    assert!(mistyped.out.contains(new), "{}", mistyped.out);
+    let nobody = ["curate", "reassign", "photos/obama3.jpg", "--to", "Quentin", "--json"];
+    let nobody = line(&sandbox.run(&nobody));
+    assert_fits("curation-result", std::slice::from_ref(&nobody));
+    assert_eq!(nobody["new_subject"], json!({"subject": "Quentin", "similar_subjects": []}));
+    sandbox.run(&["curate", "undo", "--curation", "3"]).ended(0);
+    sandbox.run(&["curate", "undo", "--curation", "2"]).ended(0);
     assert_eq!(label(), "barack");
     sandbox.run(&["curate", "undo", "1"]).ended(0);
     assert_eq!(label(), Value::Null);
@@ -187,6 +199,7 @@ fn a_copy_is_shown_excluded_as_shown_and_brought_back() {
     let other = sandbox.run(&["curate", "duplicates", "--limit", "1", "--apply", name]);
     other.ended(1);
     assert!(other.err.contains("the gallery changed since that preview"), "{}", other.err);
+    refuses_other_names(&sandbox, name);
     let applied = sandbox.run(&["curate", "duplicates", "--apply", name, "--as", "Ann", "--json"]);
     let applied = line(&applied);
     assert_fits("curation-result", std::slice::from_ref(&applied));
@@ -199,6 +212,22 @@ fn a_copy_is_shown_excluded_as_shown_and_brought_back() {
     sandbox.run(&["curate", "undo", "--curation", "1"]).ended(0);
     assert_eq!(exported(&sandbox), all);
     assert_eq!(view(&sandbox, &["duplicates"]).1["preview"], name, "what was shown before");
+}
+
+/// `name` is a preview of duplicates.
+fn refuses_other_names(sandbox: &Sandbox, name: &str) {
+    let digit = if name.ends_with('0') { "1" } else { "0" };
+    let mistyped = format!("{}{digit}", &name[..name.len() - 1]);
+    let of_duplicates = "a preview of `facefleet curate duplicates --gallery default`";
+    for (view, name, why) in [
+        ("lowest", name, of_duplicates),
+        ("duplicates", &mistyped, "is not the name of a preview"),
+        ("duplicates", "yes", "is not the name of a preview"),
+    ] {
+        let refused = sandbox.run(&["curate", view, "--apply", name]);
+        refused.ended(1);
+        assert!(refused.err.contains(why), "{view} {name}: {}", refused.err);
+    }
 }
 
 #[test]

@@ -128,6 +128,17 @@ fn an_erased_person_is_found_nowhere_and_no_scan_brings_them_back() {
     staff.0.write("export.csv", format!("uri,subject\nx,{NAME}\n").as_bytes());
     let searched = staff.verify(&["--subject", NAME, "--search", "export.csv"], 1);
     assert_eq!(of(&searched, "export.csv").as_deref(), Some("found"));
+    let verify = ["erase", "--verify", "receipt.json", "--subject", NAME, "--search", "export.csv"];
+    let told = staff.run(&[&verify[..], &["--json"]].concat()).json().remove(0);
+    let file = told["places"].as_array().unwrap().last().unwrap();
+    let expected = json!({
+        "kind": "file", "place": "export.csv", "result": "found", "count": null,
+        "file": "export.csv", "offset": "uri,subject\nx,".len(), "reason": null,
+    });
+    assert_eq!(*file, expected);
+    let text = staff.run(&verify);
+    assert!(text.out.contains("       found  export.csv, at byte 14\n"), "{}", text.out);
+    assert!(!text.out.contains(NAME), "{}", text.out);
     let other = staff.run(&["erase", "--verify", "receipt.json", "--subject", "joe"]);
     other.ended(1);
     assert!(other.err.contains("another person"), "{}", other.err);
@@ -160,6 +171,9 @@ fn an_image_and_a_gallery_are_erased_too() {
         again.ended(1);
         assert!(again.err.contains("gallery staff was erased"), "{}", again.err);
     }
+    let empty = staff.run(&["curate", "lowest", "--gallery", "staff"]);
+    empty.ended(1);
+    assert!(empty.err.contains("gallery 'staff' was erased"), "{}", empty.err);
     let other = staff.run(&["scan", "photos", "--gallery", "other", "--json"]).summary();
     assert_eq!(outcome(&other, "scored"), 3);
 }

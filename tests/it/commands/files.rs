@@ -128,15 +128,11 @@ fn a_scan_that_finds_no_image_says_what_it_found() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(&["scan", "photos"]);
     run.ended(0);
-    assert!(run.out.contains("no image found below photos: there is nothing\n"), "{}", run.out);
+    assert!(run.out.contains("/photos: there is nothing\n"), "{}", run.out);
     sandbox.write("photos/film.mp4", b"no image");
     let run = sandbox.run(&["scan", "photos"]);
     run.ended(0);
-    assert!(
-        run.out.contains("no image found below photos: 1 file left alone\nleft alone: 1 .mp4\n"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("/photos: 1 file left alone\nleft alone: 1 .mp4\n"), "{}", run.out);
 }
 
 #[test]
@@ -161,4 +157,67 @@ fn two_names_that_are_not_utf_8_differ_by_their_uris() {
         );
     }
     assert!(lines(&run, "left_alone")[0]["uri"].as_str().unwrap().ends_with("b%FF.mp4"));
+}
+
+#[test]
+fn what_only_reads_creates_no_store_and_says_that_there_is_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("receipt.json", b"{}");
+    let readers: &[&[&str]] = &[
+        &["audit"],
+        &["calibrate", "default"],
+        &["campaign", "cancel", "latest"],
+        &["campaign", "list"],
+        &["campaign", "show", "latest"],
+        &["curate", "exclude", "photos/a.jpg"],
+        &["curate", "gone"],
+        &["curate", "log"],
+        &["curate", "lowest"],
+        &["erase", "--subject", "ada"],
+        &["evaluate", "default"],
+        &["export"],
+        &["profile", "list"],
+        &["report"],
+        &["rescore"],
+        &["schedule", "history"],
+        &["schedule", "list"],
+        &["show", "photos/a.jpg"],
+        &["subject", "list"],
+        &["subject", "review"],
+        &["worker", "list"],
+    ];
+    for arguments in readers {
+        let run = sandbox.run(arguments);
+        run.ended(1);
+        assert!(run.err.contains("the store is empty: there is no "), "{arguments:?}: {}", run.err);
+        assert!(!sandbox.path("facefleet.db").exists(), "{arguments:?}");
+    }
+    let doctor = sandbox.run(&["doctor", "--json"]);
+    let store = doctor.json().into_iter().find(|check| check["check"] == "store").unwrap();
+    assert_eq!(store["ok"], true, "{store}");
+    assert!(store["detail"].as_str().unwrap().contains("the first scan or enrolment creates it"));
+    let files = std::fs::read_dir(sandbox.path(".")).unwrap();
+    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["photos", "receipt.json"]);
+    let elsewhere = sandbox.run(&["doctor", "--json", "--store", "sqlite:nowhere/facefleet.db"]);
+    let store = elsewhere.json().into_iter().find(|check| check["check"] == "store").unwrap();
+    assert_eq!(store["ok"], false, "{store}");
+    assert!(store["detail"].as_str().unwrap().contains("cannot be created"), "{store}");
+}
+
+#[test]
+fn a_campaign_names_its_folder_by_its_whole_path() {
+    let sandbox = Sandbox::new();
+    sandbox.write("photos/a.png", &sample("chelsea.png"));
+    std::os::unix::fs::symlink(sandbox.path("photos"), sandbox.path("link")).unwrap();
+    let whole = sandbox.path("photos").canonicalize().unwrap().display().to_string();
+    for named in ["photos", "./photos/", "link", "photos/../photos"] {
+        sandbox.run(&["scan", named]).ended(0);
+        let campaign = sandbox.run(&["campaign", "show", "latest", "--json"]).json().remove(0);
+        assert_eq!(campaign["source"], whole.as_str(), "{named}");
+    }
+    sandbox.run(&["scan", "photos/a.png", "photos"]).ended(0);
+    let shown = sandbox.run(&["campaign", "show", "latest"]);
+    assert!(shown.out.contains(&format!("{whole}/a.png, {whole} into gallery")), "{}", shown.out);
 }

@@ -201,3 +201,33 @@ fn references_whose_bytes_nobody_has_are_named() {
     let summary = sandbox.run_new(&["rescore", "--root", "photos", "--json"]).summary();
     assert_eq!(number(&summary, "lost_references"), 1, "{summary}");
 }
+
+#[test]
+fn what_a_verdict_marks_as_gone_is_left_out_unless_the_chip_cache_has_it() {
+    let sandbox = Sandbox::new();
+    for name in ["obama.jpg", "biden.jpg"] {
+        sandbox.write(&format!("photos/{name}"), &sample(name));
+    }
+    let cached = |arguments: &[&str], new: bool| {
+        let mut command = sandbox.command(arguments);
+        command.env("FACEFLEET__CHIPS__URL", sandbox.path("chips"));
+        let run = Run::of(command.envs(NEW.into_iter().filter(|_| new)).output().unwrap());
+        run.ended(0);
+        run
+    };
+    cached(&["scan", "photos"], false);
+    std::fs::remove_file(sandbox.path("photos/biden.jpg")).unwrap();
+    sandbox.run(&["scan", "photos", "--prune"]).ended(0);
+
+    let rescore = ["rescore", "--root", "photos"];
+    let told = sandbox.run_new(&rescore);
+    told.ended(0);
+    assert!(told.out.contains("\nnot listed: 1 image gone from the source\n"), "{}", told.out);
+    let summary = sandbox.run_new(&[&rescore[..], &["--json"]].concat()).summary();
+    let counts = ["listed", "skipped", "gone_images"].map(|key| number(&summary, key));
+    assert_eq!(counts, [1, 1, 1], "{summary}");
+    let summary = cached(&[&rescore[..], &["--json"]].concat(), true).summary();
+    let keys = ["listed", "skipped", "gone_images", "from_chip_cache"];
+    assert_eq!(keys.map(|key| number(&summary, key)), [2, 1, 0, 1], "{summary}");
+    assert_eq!(outcome(&summary, "scored"), 1, "{summary}");
+}

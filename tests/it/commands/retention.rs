@@ -83,6 +83,10 @@ async fn what_a_trial_counts_is_removed_and_no_scan_brings_it_back() {
     let summary = sandbox.run(&scan).summary();
     assert_eq!(number(&summary, "skipped"), 2, "it is not even read: {summary}");
     // Read once more, since its time is another: the same picture.
+    let told = sandbox.run(&scan[..4]);
+    let removed = "every image is up to date, or retention removed it (`facefleet audit --gallery \
+        staff --kind retention`)";
+    assert!(told.out.contains(removed), "{}", told.out);
     let file = std::fs::File::options().write(true).open(sandbox.path("photos/biden.jpg")).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let summary = sandbox.run(&scan).summary();
@@ -112,10 +116,22 @@ async fn a_schedule_removes_what_is_due_and_the_audit_lists_it() {
     sandbox.run(&["erase", "--subject", "barack", "--gallery", "staff"]).ended(0);
     let audit = sandbox.run(&["audit", "--gallery", "staff"]);
     audit.ended(0);
-    assert!(audit.out.contains("erased one subject: 1 images"), "{}", audit.out);
+    assert!(audit.out.contains("erased one subject: 1 image, 1 result, "), "{}", audit.out);
     assert!(!audit.out.contains("barack") && !audit.out.contains("obama"), "{}", audit.out);
     assert_eq!(sandbox.audit(&["--kind", "erasure", "--limit", "1"]).len(), 1);
     assert_eq!(sandbox.audit(&["--until", "2020-01-01"]), [Value::Null; 0]);
+    assert!(audit.out.contains("  removed 1 image  by schedule clean"), "{}", audit.out);
+    for (arguments, why) in [
+        (
+            ["--kind", "nonsense"],
+            "[possible values: decision, verdict, activation, erasure, retention]",
+        ),
+        (["--limit", "0"], "0 is not in 1.."),
+    ] {
+        let wrong = sandbox.run(&[&["audit"][..], &arguments].concat());
+        wrong.ended(2);
+        assert!(wrong.err.contains(why), "{}", wrong.err);
+    }
     let unknown = sandbox.run(&["audit", "--gallery", "unknown"]);
     unknown.ended(1);
     assert!(unknown.err.contains("there is no gallery unknown"), "{}", unknown.err);

@@ -198,7 +198,13 @@ async fn a_run_whose_process_is_killed_is_finished_by_another_one() {
 }
 
 #[test]
-fn a_schedule_that_watches_ends_when_it_is_interrupted() {
+fn a_schedule_that_watches_ends_well_when_it_is_asked_to_and_not_when_it_is_interrupted() {
+    for (signal, status) in [("-TERM", 0), ("-INT", 130)] {
+        ends_by(signal, status);
+    }
+}
+
+fn ends_by(signal: &str, status: i32) {
     let sandbox = Sandbox::with_schedules();
     for read in ["list", "history"] {
         let run = sandbox.run(&["schedule", read]);
@@ -219,8 +225,8 @@ fn a_schedule_that_watches_ends_when_it_is_interrupted() {
         std::thread::sleep(Duration::from_millis(100));
     }
     let id = watching.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(watching.wait().unwrap().code(), Some(130));
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    assert_eq!(watching.wait().unwrap().code(), Some(status), "{signal}");
 }
 
 /// Workers of a fleet that have one schedule in their settings, due since yesterday.

@@ -82,7 +82,7 @@ fn people_are_found_by_their_best_reference_and_faces_if_asked_for() {
     let empty = sandbox.run(&["search", &obama, "--gallery", "guests", "--by", "subject"]);
     empty.ended(0);
     assert!(
-        empty.out.contains("no subject has a reference there that can be compared: "),
+        empty.out.contains("no subject has an active reference there that can be compared: "),
         "{}",
         empty.out
     );

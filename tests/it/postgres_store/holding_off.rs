@@ -65,7 +65,7 @@ async fn subjects_and_verdicts_wait_for_an_erasure() {
     let (ann, rob) = (name("Ann"), name("Rob"));
     let aside = ReferenceState::SetAside(SetAsideReason::Operator);
     assert_waits(&database, store.set_reference(&gallery, &ann, image, aside)).await;
-    assert_waits(&database, store.rename_subject(&gallery, &ann, &rob, None)).await;
-    let removed = assert_waits(&database, store.remove_subject(&gallery, &rob)).await;
+    assert_waits(&database, store.rename_subject(&gallery, &ann, &rob, None, None)).await;
+    let removed = assert_waits(&database, store.remove_subject(&gallery, &rob, None)).await;
     assert_eq!(removed.map(|summary| summary.name), Some(rob));
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use facefleet::store::{Recorded, Results};
+use facefleet::domain::SearchedKind;
+use facefleet::store::{FoundText, Recorded, Results};
 use serde_json::json;
 
 use super::{number, opened};
@@ -83,4 +84,26 @@ async fn a_restored_dump_is_erased_again_by_its_receipts() {
     let twice = run(&reapply, 0).json().remove(0);
     assert_eq!(twice["places"], again["places"]);
     assert_eq!(number(&database, images).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_is_found_in_the_file_and_at_the_byte_where_it_is() {
+    let database = Database::new().await;
+    let store = opened(&database).await;
+    store.record(&[scored("one", &[50])]).await.unwrap();
+    let uri = uri("one");
+    let text = uri.as_str();
+    let searched = store.search_files(text).await.unwrap();
+    let of = |place: &str| searched.iter().find(|each| each.place == place).unwrap();
+    assert_eq!((of("sources").kind, of("results").found.clone()), (SearchedKind::Table, None));
+    assert!(searched.iter().any(|each| each.kind == SearchedKind::Index));
+    let FoundText { file, offset } = of("sources").found.clone().unwrap();
+    let there = format!(
+        "SELECT (pg_read_binary_file('{file}', {offset}, {}) = convert_to('{text}', 'UTF8'))\
+         ::int::bigint",
+        text.len()
+    );
+    assert_eq!(number(&database, &there).await, 1, "{file} {offset}");
+    let absent = store.search_files("no such text anywhere").await.unwrap();
+    assert!(absent.iter().all(|each| each.found.is_none()), "{absent:?}");
 }

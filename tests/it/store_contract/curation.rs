@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    ImageId, JobId, JobRecord, Lane, Outcome, PictureHash, ReferenceRules, Verdict,
+    ImageId, JobId, JobRecord, Lane, Outcome, PictureHash, Reason, ReasonCode, ReferenceRules,
+    Verdict,
 };
 use facefleet::gallery::curate::{
     CurateError, CuratePreview, CurateQuery, CurateView, Curator, Evidence, Undone, apply, decide,
-    preview, undo,
+    newcomer, preview, undo,
 };
 use facefleet::store::Store;
 
@@ -276,4 +277,85 @@ pub async fn a_reference_is_excluded_by_nobody_but_a_person(home: impl Home) {
     let better = proposed(photo("big", "Ann", 90, 0.0), "Ann");
     recorded(&store, &[better]).await;
     assert_eq!(verdicts().await, 1);
+}
+
+pub async fn of_two_equal_copies_the_better_known_one_stays(home: impl Home) {
+    let store = opened(&home).await;
+    let copy = |image: &str| {
+        let mut copy = photo(image, "Ann", 50, 0.0);
+        copy.content.clone_from(&photo("first", "Ann", 50, 0.0).content);
+        copy
+    };
+    let unnamed = with_job(copy("first"), |job| job.subject = None);
+    recorded(&store, &[unnamed, copy("named")]).await;
+    let goes = async || {
+        let found = look(&store, CurateView::Duplicates).await;
+        let [row] = &found.suggestions[..] else { panic!("{found:?}") };
+        assert_eq!(row.verdict, Some(Verdict::Exclude));
+        row.image.image.image.for_people()
+    };
+    assert!(goes().await.ends_with("first.jpg"), "the one that has a subject stays");
+    recorded(&store, &[proposed(copy("first"), "Ann")]).await;
+    assert!(goes().await.ends_with("named.jpg"), "the reference stays");
+}
+
+pub async fn what_has_to_be_reviewed_is_not_excluded_for_its_quality(home: impl Home) {
+    let store = opened(&home).await;
+    let mut review = proposed(photo("like bob", "Ann", 20, 1.0), "Ann");
+    let reason = Reason::of_values(ReasonCode::LooksLikeAnother, 0.9, 0.5);
+    review.enrolment.as_mut().unwrap().reasons.push(reason);
+    let plain = with_job(photo("plain", "Ann", 10, 90.0), |job| job.subject = None);
+    recorded(&store, &[review, plain]).await;
+    let found = look(&store, CurateView::Lowest).await;
+    let row = |place: usize| {
+        let row = &found.suggestions[place];
+        let Evidence::LowQuality { review, .. } = &row.evidence else { panic!("{row:?}") };
+        (row.image.image.subject.is_some(), review.clone(), row.verdict.clone())
+    };
+    assert_eq!(row(0), (false, None, Some(Verdict::Exclude)));
+    assert_eq!(row(1), (false, Some(name("Ann")), None), "{found:?}");
+}
+
+pub async fn the_name_of_another_preview_is_refused_as_such(home: impl Home) {
+    let store = opened(&home).await;
+    recorded(&store, &[photo("one", "Ann", 10, 0.0), photo("two", "Ann", 60, 40.0)]).await;
+    let shown = look(&store, CurateView::Best).await.name;
+    let refused = async |name: &str| {
+        let lowest = query(CurateView::Lowest, 100);
+        apply(store.as_ref(), &lowest, name, by_ann()).await.unwrap_err()
+    };
+    let other = refused(&shown).await;
+    let expected = (CurateView::Best, gallery());
+    assert!(
+        matches!(&other, CurateError::OtherPreview { name, view, gallery }
+            if *name == shown && (*view, gallery.clone()) == expected),
+        "{other:?}"
+    );
+    let own = look(&store, CurateView::Lowest).await.name;
+    let digit = if own.ends_with('0') { "1" } else { "0" };
+    let mistyped = format!("{}{digit}", &own[..own.len() - 1]);
+    for name in [&mistyped[..], &own[1..], "", "näme", &format!("{own}0")] {
+        let wrong = refused(name).await;
+        assert!(matches!(&wrong, CurateError::NoPreview(_)), "{name}: {wrong:?}");
+    }
+    apply(store.as_ref(), &query(CurateView::Lowest, 100), &own, by_ann()).await.unwrap();
+}
+
+pub async fn a_name_that_nobody_has_is_new(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Barack", 10, 0.0),
+        proposed(photo("two", "Joe", 60, 40.0), "Joe"),
+        photo("three", "Zoe", 10, 90.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    give(&store, vec![(ids[2], Verdict::Reassign(name("Zoë")))]).await;
+    let new = async |name: &str| {
+        newcomer(store.as_ref(), &gallery(), &name.parse().unwrap()).await.unwrap()
+    };
+    for known in ["Barack", "Joe", "Zoe", "Zoë"] {
+        assert_eq!(new(known).await, None, "{known}");
+    }
+    assert_eq!(new("barak").await, Some(vec![name("Barack")]));
+    assert_eq!(new("Somebody").await, Some(Vec::new()));
 }

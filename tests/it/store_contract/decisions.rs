@@ -43,7 +43,7 @@ pub async fn only_an_accepted_image_gets_the_label_of_its_subject(home: impl Hom
         decided(&store, &against(enrolment("one", "Bo", 60, 0.0), code)).await;
         assert_eq!(labels().await, [Some(name("Joe"))]);
     }
-    store.remove_subject(&gallery(), &name("Bo")).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Bo"), None).await.unwrap().unwrap();
     assert_eq!(labels().await, [Some(name("Joe"))]);
     decided(&store, &against(enrolment("new", "Bo", 60, 90.0), ReasonCode::Blurred)).await;
     assert_eq!(labels().await, [Some(name("Joe")), None]);
@@ -69,7 +69,7 @@ pub async fn an_image_is_read_with_its_latest_enrolment(home: impl Home) {
     assert_eq!(latest().await, [None, joe.clone()]);
     decided(&store, &against(enrolment("one", "Bo", 60, 0.0), ReasonCode::Blurred)).await;
     assert_eq!(latest().await, [None, bo]);
-    store.remove_subject(&gallery(), &name("Bo")).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Bo"), None).await.unwrap().unwrap();
     assert_eq!(latest().await, [None, joe]);
 }
 
@@ -156,7 +156,7 @@ pub async fn a_job_that_is_delivered_again_is_decided_once(home: impl Home) {
     let first = enrolment("one", "Ann", 60, 0.0);
     let answer = decided(&store, &first).await;
     let (ann, anne) = (name("Ann"), name("Anne"));
-    store.rename_subject(&gallery(), &ann, &anne, None).await.unwrap();
+    store.rename_subject(&gallery(), &ann, &anne, None, None).await.unwrap();
     let before = subject(&store, "Anne").await;
     assert_eq!(decided(&store, &first).await.enrolment, answer.enrolment);
     assert_eq!(store.subject(&gallery(), &ann).await.unwrap(), None, "the old name stays free");
@@ -180,7 +180,7 @@ pub async fn a_job_that_is_delivered_again_is_decided_once(home: impl Home) {
     let looser = JobRecord { enrolment: enrolment("poor", "Anne", 60, 10.0).enrolment, ..poor };
     assert_eq!(decided(&store, &looser).await.enrolment, rejected.enrolment);
 
-    store.remove_subject(&gallery(), &anne).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &anne, None).await.unwrap().unwrap();
     for redelivered in [newer, looser] {
         assert_eq!(decided(&store, &redelivered).await.enrolment, None, "nothing to decide");
     }
@@ -214,9 +214,9 @@ pub async fn campaigns_count_the_decisions_of_their_own_jobs(home: impl Home) {
     decided(&store, &newer).await;
     assert_eq!(counts(0).await, ([1, 0, 1], 2, 1));
     let merge = SubjectMerge { profile: a(), rules: ReferenceRules { most: 3, margin: 5.0 } };
-    store.rename_subject(&gallery(), &name("Bob"), &name("Ann"), Some(&merge)).await.unwrap();
+    store.rename_subject(&gallery(), &name("Bob"), &name("Ann"), Some(&merge), None).await.unwrap();
     assert_eq!(counts(1).await, ([1, 0, 1], 1, 1));
-    store.remove_subject(&gallery(), &name("Ann")).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap().unwrap();
     assert_eq!(counts(0).await, ([1, 0, 1], 0, 0), "what was decided was decided");
 }
 

@@ -255,7 +255,7 @@ pub async fn an_erased_name_comes_back_by_no_verdict_and_no_other_name(home: imp
     let reassign = |to: &str| curation(vec![(two, Verdict::Reassign(name(to)))]);
     assert_eq!(store.judge(&reassign("Ann")).await.unwrap(), Judged::Erased(name("Ann")));
     let rename = async |to: &str| {
-        store.rename_subject(&gallery(), &name("Bob"), &name(to), None).await.unwrap()
+        store.rename_subject(&gallery(), &name("Bob"), &name(to), None, None).await.unwrap()
     };
     assert_eq!(rename("Ann").await, Renamed::Erased);
     assert_eq!((subject(&store, "Bob").await, log(&store).await), (bob, Vec::new()));

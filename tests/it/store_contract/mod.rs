@@ -188,6 +188,7 @@ macro_rules! store_contract {
                 what_is_done_has_a_final_outcome_of_the_same_selection
                 references_of_superseded_bytes_are_read_too
                 an_image_that_is_gone_keeps_the_result_that_it_has
+                an_image_that_a_verdict_marks_as_gone_is_told
                 what_comes_from_the_chip_cache_says_nothing_about_the_source
                 chips_of_bytes_that_are_past_change_no_current_result
             }
@@ -273,6 +274,7 @@ macro_rules! store_contract {
             restored {
                 two_images_are_told_apart_once
                 references_that_are_back_are_no_more_than_a_subject_keeps
+                references_that_another_name_brings_back_are_no_more_either
                 an_excluded_image_is_known_as_such
             }
             reapplying {
@@ -325,6 +327,10 @@ macro_rules! store_contract {
                 an_image_of_several_pairs_gets_one_verdict
                 what_was_decided_is_in_no_pair_of_subjects
                 a_reference_is_excluded_by_nobody_but_a_person
+                of_two_equal_copies_the_better_known_one_stays
+                what_has_to_be_reviewed_is_not_excluded_for_its_quality
+                the_name_of_another_preview_is_refused_as_such
+                a_name_that_nobody_has_is_new
             }
             live {
                 what_others_record_is_searched_within_a_second
@@ -338,6 +344,7 @@ macro_rules! store_contract {
                 the_first_profile_of_a_gallery_is_active_until_another_is_activated
                 of_activations_at_once_one_wins
                 coverage_counts_final_results_of_the_same_bytes
+                coverage_leaves_out_what_is_gone
                 references_that_a_profile_lacks_are_counted
                 the_active_profile_is_compared_with_all_profiles_together
                 what_one_profile_alone_has_is_counted

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    CoverageCounts, FailedAttempts, GalleryName, JobRecord, Outcome, ProfileId,
+    CoverageCounts, FailedAttempts, GalleryName, JobRecord, Outcome, ProfileId, Verdict,
 };
 use facefleet::store::{
     GalleryProfile, NewActivation, ProfileCoverage, RETIRED_AT_ONCE, RetireStep, Searched,
@@ -11,6 +11,7 @@ use facefleet::store::{
 };
 
 use super::enrolments::{decided, enrolment, name, subject};
+use super::verdicts::{image, judge};
 use super::{Home, a, b, images, opened, under_b};
 use crate::support::{
     content, face, gallery, profile, record, scored, stamp, unfetched, uri, with_job,
@@ -156,6 +157,16 @@ pub async fn coverage_counts_final_results_of_the_same_bytes(home: impl Home) {
     let most = covered(&store, &b()).await;
     assert_eq!(most.coverage, images(6, 4));
     assert_eq!(most.attempts, FailedAttempts { refused: 1, ..FailedAttempts::default() });
+}
+
+pub async fn coverage_leaves_out_what_is_gone(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&["one", "two", "three"].map(|name| scored(name, &[10]))).await.unwrap();
+    store.record(&[under_b(scored("one", &[10]))]).await.unwrap();
+    let [two, three] = [image(&store, "two").await, image(&store, "three").await];
+    judge(&store, vec![(two, Verdict::Gone), (three, Verdict::Exclude)]).await;
+    let CoverageCounts { images, covered, .. } = covered(&store, &b()).await.coverage;
+    assert_eq!((images, covered), (2, 1), "an excluded image counts");
 }
 
 pub async fn references_that_a_profile_lacks_are_counted(home: impl Home) {

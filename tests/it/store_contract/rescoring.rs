@@ -4,11 +4,12 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use facefleet::domain::{
-    ContentHash, Faces, JobId, JobRecord, Lane, Outcome, OutcomeKind, Selection,
+    ContentHash, Faces, JobId, JobRecord, Lane, Outcome, OutcomeKind, Selection, Verdict,
 };
 use facefleet::store::{Effect, RescoreImage, RescoreQuery, Store};
 
 use super::enrolments::{decided, enrolment};
+use super::verdicts::{image, judge};
 use super::{Home, a, b, images, opened, settled, under_b};
 use crate::support::{
     content, effects, gallery, record, scored, selection, stamp, unfetched, uri, with_job,
@@ -109,6 +110,20 @@ pub async fn references_of_superseded_bytes_are_read_too(home: impl Home) {
         facefleet::domain::ReferenceState::SetAside(facefleet::domain::SetAsideReason::Operator);
     assert!(store.set_reference(&gallery(), &ann, image, aside).await.unwrap());
     assert!(read(&store, selection()).await.iter().all(|image| !image.superseded));
+}
+
+pub async fn an_image_that_a_verdict_marks_as_gone_is_told(home: impl Home) {
+    let store = opened(&home).await;
+    let names = ["one", "two", "three"];
+    store.record(&names.map(|name| scored(name, &[50]))).await.unwrap();
+    let [one, two] = [image(&store, "one").await, image(&store, "two").await];
+    judge(&store, vec![(one, Verdict::Gone), (two, Verdict::Exclude)]).await;
+    let gone = async || -> Vec<bool> {
+        read(&store, selection()).await.into_iter().map(|image| image.gone).collect()
+    };
+    assert_eq!(gone().await, [true, false, false], "an excluded image is there");
+    judge(&store, vec![(one, Verdict::Found)]).await;
+    assert_eq!(gone().await, [false; 3]);
 }
 
 pub async fn an_image_that_is_gone_keeps_the_result_that_it_has(home: impl Home) {

@@ -1,9 +1,9 @@
 //! What verdicts do a second time: pairs that are told apart, references that come back.
 
-use facefleet::domain::{CampaignId, ReferenceState, SetAsideReason, Verdict};
+use facefleet::domain::{CampaignId, ReferenceRules, ReferenceState, SetAsideReason, Verdict};
 use facefleet::store::{ImageKey, Judged, NewCuration};
 
-use super::enrolments::{decided, enrolment, subject};
+use super::enrolments::{decided, enrolment, name, subject};
 use super::verdicts::{curation, image, judge, log};
 use super::*;
 use crate::support::{scored, with_job};
@@ -71,6 +71,35 @@ pub async fn references_that_are_back_are_no_more_than_a_subject_keeps(home: imp
     assert_eq!(active().await, before);
     let not_better = ReferenceState::SetAside(SetAsideReason::NotBetter);
     assert!(states().await.contains(&(one, not_better)), "{:?}", states().await);
+}
+
+pub async fn references_that_another_name_brings_back_are_no_more_either(home: impl Home) {
+    let store = opened(&home).await;
+    let active = async |of: &str| {
+        let references = subject(&store, of).await.references.into_iter();
+        references.filter(|each| each.state == ReferenceState::Active).count()
+    };
+    let rules = Some(ReferenceRules { most: 3, margin: 5.0 });
+    for (image, of, degrees) in [("one", "Ann", 0.0), ("cid", "Cid", 180.0)] {
+        decided(&store, &enrolment(image, of, 50, degrees)).await;
+    }
+    let one = image(&store, "one").await;
+    judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
+    for (image, degrees) in [("two", 40.0), ("three", 80.0), ("four", 60.0)] {
+        decided(&store, &enrolment(image, "Ann", 60, degrees)).await;
+    }
+    assert_eq!(active("Ann").await, 3);
+    // Whoever had it by a verdict is removed.
+    store.remove_subject(&gallery(), &name("Cid"), rules.as_ref()).await.unwrap().unwrap();
+    assert_eq!(active("Ann").await, 3, "{:?}", subject(&store, "Ann").await);
+    // She gets the name that a verdict gave to an image of hers.
+    let two = image(&store, "two").await;
+    judge(&store, vec![(two, Verdict::Reassign(name("Anna")))]).await;
+    decided(&store, &enrolment("five", "Ann", 70, 100.0)).await;
+    assert_eq!(active("Ann").await, 3);
+    let [ann, anna] = ["Ann", "Anna"].map(name);
+    store.rename_subject(&gallery(), &ann, &anna, None, rules.as_ref()).await.unwrap();
+    assert_eq!(active("Anna").await, 3, "{:?}", subject(&store, "Anna").await);
 }
 
 pub async fn an_excluded_image_is_known_as_such(home: impl Home) {

@@ -60,7 +60,7 @@ pub async fn a_renamed_subject_keeps_everything(home: impl Home) {
     let before = subject(&store, "Ann").await;
     let rename = |from: &str, to: &str| {
         let (store, from, to) = (store.clone(), name(from), name(to));
-        async move { store.rename_subject(&gallery(), &from, &to, None).await.unwrap() }
+        async move { store.rename_subject(&gallery(), &from, &to, None, None).await.unwrap() }
     };
     assert_eq!(rename("Ann", "Bob").await, Renamed::Taken);
     assert_eq!(subject(&store, "Ann").await, before, "nothing changed");
@@ -96,8 +96,10 @@ pub async fn a_merge_chooses_the_references_anew(home: impl Home) {
     assert_eq!((ann.summary.references, anne.summary.references), (2, 3));
     let rules = ReferenceRules { most: 3, margin: 5.0 };
     let merge = SubjectMerge { profile: a(), rules };
-    let renamed =
-        store.rename_subject(&gallery(), &name("Ann"), &name("Anne"), Some(&merge)).await.unwrap();
+    let renamed = store
+        .rename_subject(&gallery(), &name("Ann"), &name("Anne"), Some(&merge), None)
+        .await
+        .unwrap();
     assert_eq!(renamed, Renamed::Merged);
     assert_eq!(store.subject(&gallery(), &name("Ann")).await.unwrap(), None);
     let merged = subject(&store, "Anne").await;
@@ -121,9 +123,9 @@ pub async fn a_removed_subject_is_gone_and_its_images_stay(home: impl Home) {
     let image = decided(&store, &enrolment("one", "Ann", 60, 0.0)).await.image;
     decided(&store, &enrolment("other", "Bob", 60, 90.0)).await;
     store.record(&[scored("scanned", &[30])]).await.unwrap();
-    let removed = store.remove_subject(&gallery(), &name("Ann")).await.unwrap().unwrap();
+    let removed = store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap().unwrap();
     assert_eq!((removed.references, removed.accepted), (1, 1));
-    assert_eq!(store.remove_subject(&gallery(), &name("Ann")).await.unwrap(), None);
+    assert_eq!(store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap(), None);
     assert_eq!(store.enrolments(&[image]).await.unwrap(), []);
     let found = store.reference_templates(&gallery(), &a(), None).await.unwrap();
     assert_eq!(found.len(), 1);
@@ -148,7 +150,7 @@ pub async fn subjects_may_be_renamed_while_they_are_enrolled(home: impl Home) {
     let mut renamed = 0;
     while !enrolling.is_finished() {
         let to = name(&format!("Ann {renamed}"));
-        let done = store.rename_subject(&gallery(), &name("Ann"), &to, None).await.unwrap();
+        let done = store.rename_subject(&gallery(), &name("Ann"), &to, None, None).await.unwrap();
         renamed += u32::from(done == Renamed::Renamed);
     }
     enrolling.await.unwrap();

@@ -164,7 +164,7 @@ pub async fn stamps_name_the_active_references_or_all_current_faces(home: impl H
     let two = two.references.iter().find(|each| each.uri == uri("two")).unwrap().image;
     let aside = ReferenceState::SetAside(SetAsideReason::Operator);
     store.set_reference(&gallery(), &name("Ann"), two, aside).await.unwrap();
-    store.remove_subject(&gallery(), &name("Bob")).await.unwrap();
+    store.remove_subject(&gallery(), &name("Bob"), None).await.unwrap();
     let newer = JobRecord { content: content(b"newer"), ..scored("one", &[77]) };
     let newer = with_job(newer, |job| job.stamp = Some(stamp("v2")));
     store.record(&[newer]).await.unwrap();

@@ -186,7 +186,7 @@ pub async fn a_reassigned_image_has_its_new_subject_whatever_jobs_say(home: impl
     // A later job that names Ann, and a new name for Bob.
     store.name_subjects(&gallery(), &a(), &[(uri("one"), name("Ann"))]).await.unwrap();
     assert_eq!(label().await, name("Bob"));
-    let renamed = store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None).await;
+    let renamed = store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None).await;
     assert_eq!(renamed.unwrap(), Renamed::Renamed);
     assert_eq!(label().await, name("Rob"));
     assert_eq!(log(&store).await[0].verdict, Verdict::Reassign(name("Rob")));
@@ -316,7 +316,7 @@ pub async fn verdicts_follow_the_names_of_subjects_to_their_end(home: impl Home)
     }
     let one = image(&store, "one").await;
     judge(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
-    store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None).await.unwrap();
+    store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None).await.unwrap();
     judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
     let to_cid = log(&store).await[0].id;
     judge(&store, vec![(one, Verdict::Undo(to_cid))]).await;
@@ -324,9 +324,9 @@ pub async fn verdicts_follow_the_names_of_subjects_to_their_end(home: impl Home)
 
     // What was decided before the verdicts for a subject that is removed counts again.
     judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
-    store.remove_subject(&gallery(), &name("Cid")).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Cid"), None).await.unwrap().unwrap();
     assert_eq!(label(&store, one).await, Some(name("Rob")));
-    store.remove_subject(&gallery(), &name("Rob")).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Rob"), None).await.unwrap().unwrap();
     assert_eq!(label(&store, one).await, Some(name("Ann")));
     assert_eq!(log(&store).await, [], "with the undo of one of them");
 }
@@ -357,19 +357,22 @@ pub async fn references_follow_the_names_of_subjects(home: impl Home) {
     assert_eq!(reference(&store, "Anne", two).await, BY_VERDICT);
     let rules = ReferenceRules { most: 3, margin: 5.0 };
     let merge = SubjectMerge { profile: a(), rules };
-    store.rename_subject(&gallery(), &name("Anne"), &name("Ann"), Some(&merge)).await.unwrap();
+    store
+        .rename_subject(&gallery(), &name("Anne"), &name("Ann"), Some(&merge), None)
+        .await
+        .unwrap();
     for image in [one, two] {
         assert_eq!(reference(&store, "Ann", image).await, ReferenceState::Active);
     }
     // A subject gets the name that a verdict gave to one of its images.
     judge(&store, vec![(one, to("Anna"))]).await;
     assert_eq!(reference(&store, "Ann", one).await, BY_VERDICT);
-    store.rename_subject(&gallery(), &name("Ann"), &name("Anna"), None).await.unwrap();
+    store.rename_subject(&gallery(), &name("Ann"), &name("Anna"), None, None).await.unwrap();
     assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
     // The subject that has an image by a verdict is removed.
     judge(&store, vec![(one, to("Cid"))]).await;
     assert_eq!(reference(&store, "Anna", one).await, BY_VERDICT);
-    store.remove_subject(&gallery(), &name("Cid")).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Cid"), None).await.unwrap().unwrap();
     assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
 }
 

@@ -8,7 +8,9 @@ WITH own AS (
 )
 SELECT
     r.oid::regclass::text AS place, pg_relation_filepath(r.oid) AS path,
-    pg_relation_size(r.oid) AS bytes
+    pg_relation_size(r.oid) AS bytes, (
+        SELECT k.relkind = 'i' FROM pg_class k WHERE k.oid = r.oid
+    ) AS is_index
 FROM (
     SELECT o.oid FROM own o
     UNION

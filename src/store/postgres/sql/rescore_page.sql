@@ -1,7 +1,7 @@
 -- Reads the results in the order of their ids, so that the pages together read each once. Where the
 -- target has nothing yet, its scope is null and joins nothing.
 SELECT
-    r.id AS result_id, s.uri, i.content_hash, r.stamp, r.superseded,
+    r.id AS result_id, s.uri, i.content_hash, r.stamp, r.superseded, i.gone,
     t.id IS NOT NULL AS done
 FROM (
     SELECT c.id, c.image_id, c.stamp, c.superseded

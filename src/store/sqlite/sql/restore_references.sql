@@ -8,3 +8,4 @@ WHERE set_aside = 'verdict'
         WHERE old.id = ?1
     )
     AND image_id IN (SELECT i.id FROM images i WHERE i.verdict_subject = ?2 AND i.excluded = 0)
+RETURNING subject_id, image_id
