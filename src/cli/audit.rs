@@ -89,8 +89,8 @@ fn what(event: &AuditView) -> String {
         return format!("profile {}{forced}", activation.profile);
     }
     if let Some(erasure) = &event.erasure {
-        let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
-        let removed = removed.map(|place| (place.to_string(), erasure.removed.of(place)));
+        let removed =
+            ErasurePlace::removed().map(|place| (place.to_string(), erasure.removed.of(place)));
         return format!("erased one {}: {}", erasure.what, counted(removed, erasure.ended_at));
     }
     let Some(retention) = &event.retention else { return String::new() };
