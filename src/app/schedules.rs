@@ -128,7 +128,7 @@ impl SlotWork for SlotWorker {
                 (None, None)
             }
             ScheduleAction::Retention { gallery } => {
-                self.rules(gallery)?;
+                self.check_retention(gallery).await?;
                 (None, None)
             }
         };
@@ -136,9 +136,13 @@ impl SlotWork for SlotWorker {
     }
 
     async fn can_go_on(&self, plan: &RunPlan) -> Result<(), RunError> {
-        if let ScheduleAction::Scan { gallery, roots, exclude, include } = &plan.action {
-            let plan = self.scan_plan(gallery, self.roots(roots)?, exclude, include);
-            self.listing(&plan)?;
+        match &plan.action {
+            ScheduleAction::Scan { gallery, roots, exclude, include } => {
+                let plan = self.scan_plan(gallery, self.roots(roots)?, exclude, include);
+                self.listing(&plan)?;
+            }
+            ScheduleAction::Retention { gallery } => self.check_retention(gallery).await?,
+            ScheduleAction::Rescore { .. } | ScheduleAction::Report { .. } => {}
         }
         Ok(())
     }
@@ -249,6 +253,19 @@ impl SlotWorker {
                 "the settings of this process have no [[retention]] table of gallery {gallery}"
             ))
         })
+    }
+
+    /// Whether this process knows the rules of a gallery, and may do what they say.
+    async fn check_retention(&self, gallery: &GalleryName) -> Result<(), RunError> {
+        self.rules(gallery)?;
+        if self.store.may_remove().await? {
+            return Ok(());
+        }
+        Err(RunError::NoRight(
+            "the database role of this process may not remove images: run the schedule where \
+                store.url is that of the schema's owner (docs/privacy.md)"
+                .to_owned(),
+        ))
     }
 
     /// Removes what a gallery no longer keeps.

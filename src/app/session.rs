@@ -50,7 +50,7 @@ impl Session {
     /// If the store or the models cannot be opened.
     pub async fn open(app: &App, roots: &[Root], aligned: bool) -> Result<Self> {
         let store = app.store().await?;
-        let processor = Arc::new(app.processor(roots, aligned)?);
+        let processor = Arc::new(app.processor(roots, aligned)?.for_store(store.clone()));
         Ok(Self::new(app, store, processor, EnrolRules::default()))
     }
 
@@ -60,7 +60,7 @@ impl Session {
     /// If the store, the models or the similarity thresholds cannot be opened.
     pub async fn open_for_enrolment(app: &App, roots: &[Root]) -> Result<Self> {
         let store = app.store().await?;
-        let processor = Arc::new(app.processor(roots, false)?);
+        let processor = Arc::new(app.processor(roots, false)?.for_store(store.clone()));
         let rules = app.enrol_rules(processor.profile())?;
         Ok(Self::new(app, store, processor, rules))
     }

@@ -97,8 +97,7 @@ fn what(event: &AuditView) -> String {
         return format!("profile {}{forced}", activation.profile);
     }
     if let Some(erasure) = &event.erasure {
-        let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
-        let removed = removed.filter_map(|place| match erasure.removed.of(place) {
+        let removed = ErasurePlace::removed().filter_map(|place| match erasure.removed.of(place) {
             0 => None,
             count => Some(format!("{count} {}", place.words(count))),
         });

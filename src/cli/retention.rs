@@ -10,8 +10,12 @@ use super::interrupt::{Interrupted, stop_on_signal};
 use super::operator::OperatorArgs;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{GalleryName, OperatorName, RetentionRules, counted, one_or_many};
+use crate::domain::{
+    ErasureTarget, GalleryName, OperatorName, RetentionRules, counted, one_or_many,
+};
 use crate::gallery::retention::Retainer;
+use crate::gallery::subjects::{SubjectError, require_gallery};
+use crate::store::Store;
 use crate::view::retention::RetentionView;
 
 /// Remove what galleries keep only for so many days, by the [[retention]] tables of the settings:
@@ -68,6 +72,7 @@ impl RetentionArgs {
             Retainer { store: store.as_ref(), queue: queue.as_deref(), chips: chips.as_ref() };
         let mut views = Vec::new();
         for rules in &all {
+            self.check_gallery(store.as_ref(), &rules.gallery).await?;
             views.push(self.view(&retainer, rules, &by, &stop.token()).await?);
         }
         if self.rewrite {
@@ -82,6 +87,21 @@ impl RetentionArgs {
             if self.json { say_json(view)? } else { show(view)? }
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// A gallery that is named and that the store does not have is an error. One of the settings
+    /// may come.
+    async fn check_gallery(&self, store: &dyn Store, gallery: &GalleryName) -> Result<()> {
+        if store.is_known(gallery, &ErasureTarget::Gallery).await? {
+            return Ok(());
+        }
+        match require_gallery(store, gallery).await {
+            Err(SubjectError::Gallery(error)) if self.gallery.is_none() => {
+                eprintln!("{}", printable(&error.to_string()));
+                Ok(())
+            }
+            checked => Ok(checked?),
+        }
     }
 
     async fn view(

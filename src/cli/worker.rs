@@ -98,7 +98,8 @@ impl WorkerArgs {
             note_address(address);
         }
         let (store, queue) = (app.store().await?, app.queue().await?);
-        let processor = Arc::new(app.processor(&self.root, self.aligned)?);
+        let processor = app.processor(&self.root, self.aligned)?.for_store(store.clone());
+        let processor = Arc::new(processor);
         let enrol = app.enrol_rules(processor.profile())?;
         let mut worker = app.worker(queue.clone(), store.clone(), processor.clone(), enrol);
         if !self.lanes.is_empty() {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{GalleryName, ImageUri, OperatorName, SubjectName, UtcTime};
+use super::{GalleryName, ImageId, ImageUri, OperatorName, SubjectName, UtcTime};
 
 /// An erasure. Erasing the same thing again goes on with the same erasure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,8 +25,11 @@ impl fmt::Display for ErasureId {
 pub enum ErasureTarget {
     /// A person with all their images, other than those that another subject has too.
     Subject(SubjectName),
-    /// What is known of the image at a URI, and of the same picture at other URIs.
+    /// All images that were at a URI, and the same bytes at other URIs.
     Image(ImageUri),
+    /// The image of this number, at this URI, and the same bytes at other URIs; of the other
+    /// versions at its URI, those that nobody else has.
+    Numbered(ImageId, ImageUri),
     /// Everything.
     Gallery,
 }
@@ -36,7 +39,7 @@ impl ErasureTarget {
     pub fn kind(&self) -> ErasureKind {
         match self {
             Self::Subject(_) => ErasureKind::Subject,
-            Self::Image(_) => ErasureKind::Image,
+            Self::Image(_) | Self::Numbered(..) => ErasureKind::Image,
             Self::Gallery => ErasureKind::Gallery,
         }
     }
@@ -45,7 +48,7 @@ impl ErasureTarget {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Subject(name) => Some(name.as_str()),
-            Self::Image(uri) => Some(uri.as_str()),
+            Self::Image(uri) | Self::Numbered(_, uri) => Some(uri.as_str()),
             Self::Gallery => None,
         }
     }
@@ -116,11 +119,13 @@ pub enum ErasurePlace {
     Chips,
     /// Images that stay, because another subject has them too.
     Kept,
+    /// Images that stay at the place of an erased one, because their bytes are somebody else's.
+    OthersThere,
 }
 
 impl ErasurePlace {
     /// Every place, in the order in which receipts list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Images,
         Self::Results,
         Self::Faces,
@@ -137,7 +142,16 @@ impl ErasurePlace {
         Self::DeadLetters,
         Self::Chips,
         Self::Kept,
+        Self::OthersThere,
     ];
+
+    /// The places that count what stays.
+    pub const STAYS: [Self; 2] = [Self::Kept, Self::OthersThere];
+
+    /// The places that count what is removed, in the same order.
+    pub fn removed() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|place| !Self::STAYS.contains(place))
+    }
 
     /// What is counted there, in words: "image" or "images".
     pub fn words(self, count: u64) -> String {
@@ -179,7 +193,7 @@ pub enum SearchedKind {
     File,
 }
 
-/// How many things an erasure removed, by place; `kept` counts what stays.
+/// How many things an erasure removed, by place; `kept` and `others_there` count what stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -204,7 +218,7 @@ impl ErasureCounts {
     /// The counts of what was removed, without zeros.
     pub fn removed(&self) -> Vec<(ErasurePlace, u64)> {
         let all = self.0.iter().map(|(place, count)| (*place, *count));
-        all.filter(|(place, count)| *place != ErasurePlace::Kept && *count > 0).collect()
+        all.filter(|(place, count)| !ErasurePlace::STAYS.contains(place) && *count > 0).collect()
     }
 
     /// The counts of both.
@@ -212,6 +226,51 @@ impl ErasureCounts {
     pub fn plus(mut self, other: &Self) -> Self {
         other.0.iter().for_each(|(place, count)| self.add(*place, *count));
         self
+    }
+}
+
+/// An image that the erasure of an image would take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TakenImage {
+    /// Its number.
+    pub image_id: ImageId,
+    /// Its URI.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub uri: ImageUri,
+    /// Who has its bytes, here or in another image of the gallery.
+    pub subjects: Vec<SubjectName>,
+    /// Why it would be taken.
+    pub because: TakenBecause,
+}
+
+/// Why an erasure would take an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum TakenBecause {
+    /// It is, or was, at the named place.
+    Place,
+    /// It has the bytes of what is erased.
+    Bytes,
+}
+
+impl TakenImage {
+    /// Two of these images that are taken for their place alone, although they are of different
+    /// people.
+    pub fn of_different_people(images: &[Self]) -> Option<(&Self, &Self)> {
+        let placed = || {
+            let of_people =
+                |image: &&Self| image.because == TakenBecause::Place && !image.subjects.is_empty();
+            images.iter().filter(of_people)
+        };
+        placed().find_map(|one| {
+            let is_another = |other: &&Self| {
+                !other.subjects.iter().any(|subject| one.subjects.contains(subject))
+            };
+            placed().find(is_another).map(|other| (one, other))
+        })
     }
 }
 

@@ -54,7 +54,7 @@ pub use enrolment::{
 };
 pub use erasure::{
     ErasedBefore, Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace,
-    ErasureTarget, SearchedKind,
+    ErasureTarget, SearchedKind, TakenBecause, TakenImage,
 };
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};

@@ -51,7 +51,7 @@ impl Eraser<'_> {
     /// # Errors
     /// If the chip cache fails.
     pub async fn with_chips(&self, erasable: Erasable) -> Result<ErasureCounts, GalleryError> {
-        let Erasable { mut counts, contents } = erasable;
+        let Erasable { mut counts, contents, .. } = erasable;
         if let Some(chips) = self.chips {
             counts.add(ErasurePlace::Chips, chips.count(&contents).await?);
         }

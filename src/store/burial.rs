@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::choosing::choose;
 use super::erasing::{ErasureKey, ErasureTables, NewErasureRow, TombstoneHash, Trace};
 use super::erasures::NewErasure;
 use super::fault::Fault;
 use super::rows::corrupt;
-use crate::domain::{Erasure, ErasureCounts, ErasureKind, ErasurePlace, ErasureTarget, ImageUri};
+use crate::domain::{
+    Erasure, ErasureCounts, ErasureKind, ErasurePlace, ErasureTarget, ImageUri, OperatorName,
+};
 
 /// Erases; the caller commits, or rolls back if it only wants to know. Returns the erasure, with
 /// the counts of every time that it ran, and those of this time.
@@ -33,17 +36,21 @@ pub(super) async fn erase(
         key,
         erasure,
         counts: ErasureCounts::default(),
-        tombstones: BTreeSet::from([target]),
+        tombstones: match &new.target {
+            // Its place may be somebody else's.
+            ErasureTarget::Numbered(..) => BTreeSet::new(),
+            _ => BTreeSet::from([target]),
+        },
         uris: match &new.target {
             ErasureTarget::Image(uri) => vec![uri.as_str().to_owned()],
             _ => Vec::new(),
         },
     };
     if let Some(gallery) = tables.find_gallery(&new.gallery).await? {
-        burial.counts.add(ErasurePlace::Kept, tables.choose(gallery, &new.target).await?);
+        choose(tables, gallery, &new.target).await?.count(&mut burial.counts);
         burial.delete(tables, gallery, Some(&new.target)).await?;
     }
-    burial.end(tables).await
+    burial.end(tables, &new.by).await
 }
 
 /// An erasure inside its transaction.
@@ -81,7 +88,7 @@ impl Burial {
         tables.note_contents(erasure.id.0).await?;
         tables.delete_chosen(counts).await?;
         match target {
-            None | Some(ErasureTarget::Image(_)) => Ok(()),
+            None | Some(ErasureTarget::Image(_) | ErasureTarget::Numbered(..)) => Ok(()),
             Some(ErasureTarget::Subject(name)) => {
                 let reasons = tables.reasons_with(gallery, name.as_str()).await?.into_iter();
                 let of_name = reasons.filter(|(_, reason)| has_words(reason, name.as_str()));
@@ -93,18 +100,26 @@ impl Burial {
     }
 
     /// Takes the URIs out of texts and leaves the tombstones. Returns the erasure, with the counts
-    /// of every time that it ran, and those of this time.
+    /// of every time that it ran, and those of this time. One that had ended, and finds nothing
+    /// left, stays as it was: whose it was, and when.
     pub(super) async fn end(
         self,
         tables: &mut impl ErasureTables,
+        by: &OperatorName,
     ) -> Result<(Erasure, ErasureCounts), Fault> {
-        let Self { erasure, mut counts, tombstones, uris, .. } = self;
+        let Self { mut erasure, mut counts, tombstones, uris, .. } = self;
         tables.forget_uris(erasure.gallery.as_str(), &texts(&uris), &mut counts).await?;
         tables.bury(erasure.id.0, tombstones.into_iter().collect()).await?;
         // What stays is counted anew each time.
         let mut total = erasure.counts.clone().plus(&counts);
-        total.set(ErasurePlace::Kept, counts.of(ErasurePlace::Kept));
+        for place in ErasurePlace::STAYS {
+            total.set(place, counts.of(place));
+        }
         tables.set_counts(erasure.id.0, &total).await?;
+        if !counts.removed().is_empty() {
+            tables.reopen(erasure.id.0, by).await?;
+            (erasure.by, erasure.ended_at) = (by.clone(), None);
+        }
         Ok((Erasure { counts: total, ..erasure }, counts))
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::fault::Fault;
+use super::remains::RemainRow;
 use super::rows::{ErasureRow, corrupt};
 use crate::domain::{
     ContentHash, ErasureCounts, ErasureKind, ErasureTarget, GalleryName, ImageUri, Job,
@@ -38,7 +39,7 @@ impl<'a> From<&'a ErasureTarget> for Trace<'a> {
         match target {
             ErasureTarget::Gallery => Self::Gallery,
             ErasureTarget::Subject(name) => Self::Subject(name.as_str()),
-            ErasureTarget::Image(uri) => Self::Uri(uri.as_str()),
+            ErasureTarget::Image(uri) | ErasureTarget::Numbered(_, uri) => Self::Uri(uri.as_str()),
         }
     }
 }
@@ -148,14 +149,22 @@ pub(super) trait ErasureTables: TombstoneTables {
         gallery: &GalleryName,
     ) -> impl Future<Output = Result<Option<i64>, Fault>> + Send;
 
-    /// Chooses the images of a target: those that are meant, all versions at their URIs, and the
-    /// same contents elsewhere in the gallery; without those that another subject has. Returns how
-    /// many of these there are.
+    /// Chooses the images that a target means: that of its number, those at its URI, those of its
+    /// subject, or all.
     fn choose(
         &mut self,
         gallery: i64,
         target: &ErasureTarget,
-    ) -> impl Future<Output = Result<u64, Fault>> + Send;
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Takes what another subject has out of what is chosen, and returns it.
+    fn spare(&mut self, subject: &str) -> impl Future<Output = Result<Vec<i64>, Fault>> + Send;
+
+    /// Whose these images are: images with names of subjects.
+    fn owners(
+        &mut self,
+        images: &[i64],
+    ) -> impl Future<Output = Result<Vec<(i64, String)>, Fault>> + Send;
 
     /// Begins to choose images, with none.
     fn begin_choice(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -163,9 +172,20 @@ pub(super) trait ErasureTables: TombstoneTables {
     /// Chooses these images too.
     fn choose_these(&mut self, images: &[i64]) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Chooses all versions at the URIs of what is chosen, and then the same contents elsewhere in
-    /// the gallery.
-    fn choose_same(&mut self, gallery: i64) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Takes these images out of what is chosen.
+    fn leave_out(&mut self, images: &[i64]) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Chooses the other versions at the URIs of what is chosen, and returns them.
+    fn choose_versions(
+        &mut self,
+        gallery: i64,
+    ) -> impl Future<Output = Result<Vec<i64>, Fault>> + Send;
+
+    /// Chooses the same contents as what is chosen, elsewhere in the gallery.
+    fn choose_contents(&mut self, gallery: i64) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// The chosen images.
+    fn chosen_images(&mut self) -> impl Future<Output = Result<Vec<RemainRow>, Fault>> + Send;
 
     /// The numbers of the chosen images.
     fn chosen_numbers(&mut self) -> impl Future<Output = Result<Vec<i64>, Fault>> + Send;
@@ -234,6 +254,13 @@ pub(super) trait ErasureTables: TombstoneTables {
         gallery: &str,
         uris: &[String],
         counts: &mut ErasureCounts,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Makes an erasure one that has not ended, of this operator.
+    fn reopen(
+        &mut self,
+        erasure: Uuid,
+        by: &OperatorName,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Writes the counts of an erasure.

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::domain::{
     ContentHash, Erasure, ErasureCounts, ErasureId, ErasureTarget, GalleryName, Job, OperatorName,
+    TakenImage,
 };
 
 /// What is to be erased.
@@ -25,6 +26,8 @@ pub struct Erasable {
     pub counts: ErasureCounts,
     /// The contents of the images.
     pub contents: Vec<ContentHash>,
+    /// The images, if an image is to be erased.
+    pub images: Vec<TakenImage>,
 }
 
 /// Erasing.

@@ -10,6 +10,7 @@ mod audit;
 mod batch;
 mod burial;
 mod campaigns;
+mod choosing;
 mod counts;
 mod curation;
 mod encoding;

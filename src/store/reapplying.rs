@@ -6,14 +6,15 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::burial::Burial;
+use super::choosing::{Staying, choose};
 use super::erasing::{NewErasureRow, TombstoneHash};
 use super::fault::Fault;
 use super::remains::{Matching, RemainTables, matching};
 use super::rows::corrupt;
 use super::{Erasable, StoreError};
 use crate::domain::{
-    ErasedBefore, Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace,
-    ErasureTarget, SubjectName,
+    ErasedBefore, Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasureTarget,
+    SubjectName,
 };
 
 /// Whether an erasure can be done again.
@@ -50,7 +51,8 @@ pub trait Reapplying: Send + Sync {
 
     /// Erases everything that matches the hashes of an erasure, in one transaction, and leaves all
     /// its tombstones, also those of what the store does not have. An image that the erasure did
-    /// not know, and that another subject has too, stays. Doing it again changes nothing.
+    /// not know, and that another subject has too, stays; also one at an erased URI whose bytes are
+    /// somebody else's. Doing it again changes nothing.
     ///
     /// # Errors
     /// As [`Erasures::erase`](super::Erasures::erase), or if it [cannot](Self::can_reapply) be
@@ -71,7 +73,10 @@ fn hashes(before: &ErasedBefore) -> Result<(TombstoneHash, HashSet<Vec<u8>>), Fa
     let left = before.marks.iter().flat_map(|marks| &marks.tombstones);
     let mut all: HashSet<Vec<u8>> =
         left.map(|mark| parsed(mark).map(Vec::from)).collect::<Result<_, Fault>>()?;
-    all.insert(target.to_vec());
+    // The place of an image that was named by its number may be somebody else's.
+    if before.marks.is_none() {
+        all.insert(target.to_vec());
+    }
     Ok((target, all))
 }
 
@@ -102,8 +107,8 @@ pub(super) async fn can_reapply(
         return Ok(Reapplicable::Yes);
     }
     let found = matching(tables, &key, &before.gallery, &all).await?;
-    let Matching { subjects, images, uris, .. } = found;
-    let nothing = subjects.is_empty() && images.is_empty() && uris.is_empty();
+    let Matching { subjects, images, placed, uris, .. } = found;
+    let nothing = subjects.is_empty() && images.is_empty() && placed.is_empty() && uris.is_empty();
     Ok(if nothing { Reapplicable::Unknown } else { Reapplicable::Yes })
 }
 
@@ -137,22 +142,22 @@ pub(super) async fn reapply(
         uris: found.uris.clone(),
     };
     if let Some(gallery) = tables.find_gallery(&before.gallery).await? {
-        let (target, kept) = choose(tables, gallery, before.kind, &found).await?;
-        burial.counts.add(ErasurePlace::Kept, kept);
+        let target = choose_again(tables, gallery, before, found, &mut burial.counts).await?;
         burial.delete(tables, gallery, target.as_ref()).await?;
     }
-    burial.end(tables).await
+    burial.end(tables, &before.by).await
 }
 
-/// Chooses what was found. Returns the subject or the gallery that is erased, if it is there, and
-/// how many images stay.
-async fn choose(
+/// Chooses what was found, and counts what stays. Returns the subject or the gallery that is
+/// erased, if it is there.
+async fn choose_again(
     tables: &mut impl RemainTables,
     gallery: i64,
-    kind: ErasureKind,
-    found: &Matching,
-) -> Result<(Option<ErasureTarget>, u64), Fault> {
-    let target = match kind {
+    before: &ErasedBefore,
+    mut found: Matching,
+    counts: &mut ErasureCounts,
+) -> Result<Option<ErasureTarget>, Fault> {
+    let target = match before.kind {
         ErasureKind::Gallery => Some(ErasureTarget::Gallery),
         ErasureKind::Image => None,
         ErasureKind::Subject => {
@@ -160,19 +165,26 @@ async fn choose(
             name.transpose().map_err(corrupt)?.map(ErasureTarget::Subject)
         }
     };
-    let kept = match &target {
-        Some(target) => tables.choose(gallery, target).await?,
+    let mut staying = match &target {
+        Some(target) => choose(tables, gallery, target).await?,
         None => {
             tables.begin_choice().await?;
-            0
+            Staying::default()
         }
     };
-    if kind != ErasureKind::Gallery {
-        // They were erased, whoever has them in this state of the store.
-        tables.choose_these(&found.images).await?;
+    if before.kind == ErasureKind::Gallery {
+        return Ok(target);
     }
-    if kind == ErasureKind::Image {
-        tables.choose_same(gallery).await?;
+    // The receipt of an older version of an image has nothing but its URI.
+    if before.kind == ErasureKind::Subject || before.marks.is_some() {
+        staying.others.extend(found.leave_others(tables, before.kind).await?);
     }
-    Ok((target, kept))
+    staying.count(counts);
+    // They were erased, whoever has them in this state of the store.
+    tables.choose_these(&found.images).await?;
+    tables.choose_these(&found.placed).await?;
+    if before.kind == ErasureKind::Image {
+        tables.choose_contents(gallery).await?;
+    }
+    Ok(target)
 }

@@ -10,12 +10,13 @@ use memchr::memmem::Finder;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::choosing::{of_others, people_of};
 use super::erasing::{ErasureKey, ErasureTables, TombstoneTables, Trace};
 use super::fault::Fault;
 use super::row::row;
 use super::rows::ErasureRow;
 use crate::domain::{
-    ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri, SearchedKind,
+    ContentHash, Erasure, ErasureKind, ErasureTarget, GalleryName, ImageId, ImageUri, SearchedKind,
 };
 
 /// Looks for what was erased. What was erased is known by its keyed hash alone, so everything that
@@ -59,7 +60,7 @@ pub trait Remains: Send + Sync {
     async fn is_gallery_erased(&self, gallery: &GalleryName) -> Result<bool, StoreError>;
 
     /// How many images, subjects and positions of campaigns of the gallery match a tombstone of
-    /// this erasure.
+    /// this erasure. Images at an erased URI whose bytes are somebody else's are not among them.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -107,8 +108,8 @@ row! {
     /// An image, and the subject that it is labelled with.
     pub(super) struct RemainRow {
         pub(super) id: i64,
-        uri: String,
-        content_hash: Vec<u8>,
+        pub(super) uri: String,
+        pub(super) content_hash: Vec<u8>,
         subject: Option<String>,
     }
 }
@@ -208,9 +209,10 @@ pub(super) async fn remains(
 ) -> Result<u64, Fault> {
     let Some(key) = tables.erasure_key().await? else { return Ok(0) };
     let tombstones = tables.tombstones_of(erasure.id.0).await?.into_iter().collect();
-    let Matching { subjects, labelled, images, uris } =
-        matching(tables, &key, &erasure.gallery, &tombstones).await?;
-    Ok((subjects.len() + labelled + images.len() + uris.len()) as u64)
+    let mut found = matching(tables, &key, &erasure.gallery, &tombstones).await?;
+    found.leave_others(tables, erasure.kind).await?;
+    let Matching { subjects, labelled, images, placed, uris } = found;
+    Ok((subjects.len() + labelled + images.len() + placed.len() + uris.len()) as u64)
 }
 
 /// What a gallery has that matches tombstones.
@@ -220,8 +222,10 @@ pub(super) struct Matching {
     pub(super) subjects: BTreeSet<String>,
     /// How many images match by their subject alone.
     pub(super) labelled: usize,
-    /// Images that match by their URI or content.
+    /// Images that match by their content, or with all of their gallery.
     pub(super) images: Vec<i64>,
+    /// Images that match by their URI alone.
+    pub(super) placed: Vec<i64>,
     /// URIs that campaigns name.
     pub(super) uris: Vec<String>,
 }
@@ -250,16 +254,40 @@ pub(super) async fn matching(
         let Some(last) = page.last() else { return Ok(found) };
         after = last.id;
         for row in page {
-            if all
-                || is_erased(Trace::Uri(&row.uri))
-                || is_erased(Trace::Content(&row.content_hash))
-            {
+            if all || is_erased(Trace::Content(&row.content_hash)) {
                 found.images.push(row.id);
-            } else if let Some(name) = row.subject.filter(|name| is_subject(name)) {
-                found.labelled += 1;
+                continue;
+            }
+            let is_placed = is_erased(Trace::Uri(&row.uri));
+            if is_placed {
+                found.placed.push(row.id);
+            }
+            if let Some(name) = row.subject.filter(|name| is_subject(name)) {
+                found.labelled += usize::from(!is_placed);
                 found.subjects.insert(name);
             }
         }
+    }
+}
+
+impl Matching {
+    /// Takes out the images at an erased URI that somebody else has, and returns them. They were
+    /// moved there, or are of another state of the store. The people of an erased image are those
+    /// of its content.
+    pub(super) async fn leave_others(
+        &mut self,
+        tables: &mut impl RemainTables,
+        kind: ErasureKind,
+    ) -> Result<BTreeSet<i64>, Fault> {
+        let people = match kind {
+            ErasureKind::Gallery => return Ok(BTreeSet::new()),
+            ErasureKind::Subject => self.subjects.clone(),
+            ErasureKind::Image if self.images.is_empty() => BTreeSet::new(),
+            ErasureKind::Image => people_of(tables, &self.images).await?,
+        };
+        let others = of_others(tables, &self.placed, &people).await?;
+        self.placed.retain(|image| !others.contains(image));
+        Ok(others)
     }
 }
 

@@ -14,7 +14,7 @@ use super::row::row;
 use super::rows::corrupt;
 use super::{DuePage, RemovedContent, RetentionQuery};
 use crate::domain::{
-    ContentHash, ErasureCounts, GalleryName, JobRecord, LabelledImage, RetentionCounts,
+    ContentHash, ErasureCounts, GalleryName, Job, JobRecord, LabelledImage, RetentionCounts,
     RetentionId, RetentionRule, SourceStamp,
 };
 
@@ -77,18 +77,24 @@ impl RemovedContentRow {
 
 /// Reads and deletes the hashes of removed images, inside a transaction.
 pub(super) trait RemovedTables: TombstoneTables {
+    /// Whether anything was ever erased or removed.
+    fn has_any_erased(&mut self) -> impl Future<Output = Result<bool, Fault>> + Send;
+
     /// Which of these are hashes of removed images.
     fn removed(
         &mut self,
         hashes: Vec<TombstoneHash>,
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, Fault>> + Send;
 
-    /// Deletes hashes of removed images.
+    /// Deletes hashes of removed images, with those of what listings said of them.
     fn lift(
         &mut self,
         hashes: Vec<TombstoneHash>,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
+
+/// The hash of a removed image; or of what a listing said of it, with the hash of the image.
+pub(super) type RemovedHash = (TombstoneHash, Option<TombstoneHash>);
 
 /// The rows that retention reads and deletes, inside its transaction.
 pub(super) trait RetentionTables: ErasureTables + RemovedTables {
@@ -124,11 +130,9 @@ pub(super) trait RetentionTables: ErasureTables + RemovedTables {
     /// Notes the contents of the chosen images.
     fn note_removed(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Writes hashes of removed images.
-    fn leave(
-        &mut self,
-        hashes: Vec<TombstoneHash>,
-    ) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Writes hashes of removed images, and those of what listings said of each.
+    fn leave(&mut self, hashes: Vec<RemovedHash>)
+    -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Deletes rejected enrolments, by subject and image.
     fn delete_rejected(
@@ -155,13 +159,6 @@ pub(super) trait RetentionTables: ErasureTables + RemovedTables {
         run: Uuid,
         counts: &str,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
-
-    /// Those of these URIs that the gallery has images of.
-    fn stored_uris(
-        &mut self,
-        gallery: &GalleryName,
-        uris: &[&LabelledImage],
-    ) -> impl Future<Output = Result<Vec<String>, Fault>> + Send;
 }
 
 /// What of a page is due.
@@ -281,10 +278,12 @@ async fn remove_chosen(
 ) -> Result<(), Fault> {
     let name = name.as_str();
     let uris = tables.chosen_uris(gallery).await?;
-    let mut hashes = BTreeSet::new();
+    let mut hashes = BTreeMap::new();
     for RemovedVersionRow { uri, content_hash, stamp } in tables.chosen_versions().await? {
-        hashes.insert(key.hash(name, Trace::Version(&content_hash, &uri)));
-        hashes.extend(stamp.map(|stamp| key.hash(name, Trace::Listed(&stamp, &uri))));
+        let version = key.hash(name, Trace::Version(&content_hash, &uri));
+        let listed = stamp.map(|stamp| key.hash(name, Trace::Listed(&stamp, &uri)));
+        hashes.insert(version, None);
+        hashes.extend(listed.map(|listed| (listed, Some(version))));
     }
     tables.note_removed().await?;
     let mut counts = ErasureCounts::default();
@@ -343,7 +342,7 @@ async fn known(
 
 /// See [`RemovedImages::were_removed`](super::RemovedImages::were_removed).
 pub(super) async fn were_removed(
-    tables: &mut impl RetentionTables,
+    tables: &mut impl RemovedTables,
     gallery: &GalleryName,
     images: &[LabelledImage],
 ) -> Result<Vec<bool>, Fault> {
@@ -360,19 +359,25 @@ pub(super) async fn were_removed(
     };
     let hashes: Vec<Option<TombstoneHash>> = images.iter().map(hash).collect();
     let removed = known(tables, hashes.iter().flatten().copied()).await?;
-    let is_removed =
-        |hash: &Option<TombstoneHash>| hash.is_some_and(|hash| removed.contains(hash.as_slice()));
-    let found: Vec<&LabelledImage> =
-        images.iter().zip(&hashes).filter(|(_, hash)| is_removed(hash)).map(|it| it.0).collect();
-    if found.is_empty() {
-        return Ok(none);
+    let is_removed = |hash: Option<TombstoneHash>| hash.is_some_and(|it| removed.contains(&it[..]));
+    Ok(hashes.into_iter().map(is_removed).collect())
+}
+
+/// See [`RemovedImages::ends_erased`](super::RemovedImages::ends_erased).
+pub(super) async fn ends_erased(
+    tables: &mut impl RemovedTables,
+    job: &Job,
+    content: ContentHash,
+) -> Result<Option<bool>, Fault> {
+    let Some(key) = tables.erasure_key().await? else { return Ok(None) };
+    if !tables.has_any_erased().await? {
+        return Ok(None);
     }
-    // Somebody was enrolled with it since.
-    let stored: BTreeSet<String> = tables.stored_uris(gallery, &found).await?.into_iter().collect();
-    let is_absent = |image: &LabelledImage| !stored.contains(image.image.as_str());
-    Ok(images
-        .iter()
-        .zip(&hashes)
-        .map(|(image, hash)| is_removed(hash) && is_absent(image))
-        .collect())
+    let erased = find_erased(tables, [(job, Some(content))].into_iter()).await?;
+    if erased.is_some_and(|erased| erased.contains(&true)) {
+        return Ok(Some(true));
+    }
+    let version = key.hash(job.gallery.as_str(), Trace::Version(&content.0, job.image.as_str()));
+    let removed = job.subject.is_none() && !tables.removed(vec![version]).await?.is_empty();
+    Ok(Some(removed))
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    ContentHash, GalleryName, LabelledImage, OperatorName, RetentionCounts, RetentionId,
+    ContentHash, GalleryName, Job, LabelledImage, OperatorName, RetentionCounts, RetentionId,
     RetentionRule, RetentionRun, UtcTime,
 };
 
@@ -70,6 +70,12 @@ pub trait Retention: Send + Sync {
         query: &RetentionQuery,
     ) -> Result<DuePage, StoreError>;
 
+    /// Whether this process may remove: on Postgres, a worker's role may not.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn may_remove(&self) -> Result<bool, StoreError>;
+
     /// Notes that somebody begins to remove what is due in a gallery.
     ///
     /// # Errors
@@ -111,8 +117,18 @@ pub trait RemovedImages: Send + Sync {
         images: &[LabelledImage],
     ) -> Result<Vec<bool>, StoreError>;
 
-    /// The contents of removed images that may still be in the chip cache. Looks at every image of
-    /// the store once if there are any.
+    /// Whether a job whose image has this content would end as erased if it were recorded now: it
+    /// need not be analysed. None if nothing was ever erased or removed in this store.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn ends_erased(
+        &self,
+        job: &Job,
+        content: ContentHash,
+    ) -> Result<Option<bool>, StoreError>;
+
+    /// The contents of removed images that may still be in the chip cache.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace, GalleryName,
-    OperatorName, SearchedKind, UtcTime,
+    OperatorName, SearchedKind, TakenImage, UtcTime,
 };
 use crate::store::{FoundText, SearchedFiles};
 
@@ -37,10 +37,14 @@ pub struct ErasureReceipt {
     /// Whether the files of the store were written anew, without what was deleted.
     pub rewritten: bool,
     /// What was removed, by place; every place where an erasure looks is there. `kept` counts
-    /// images that stay, because another subject has them too.
+    /// images that stay, because another subject has them too, and `others_there` those that stay
+    /// at an erased place, because their bytes are somebody else's.
     pub places: ErasureCounts,
     /// What the erasure left in the store: keyed hashes of all that it erased; null in a trial.
     pub marks: Option<ErasureMarks>,
+    /// In a trial for an image, every image that would be taken, and why; null otherwise, and in
+    /// what `--receipt` writes.
+    pub images: Option<Vec<TakenImage>>,
 }
 
 /// What `erase --reapply` did: its line with `--json`, and what `--receipt` then writes. It serves
@@ -96,6 +100,7 @@ impl ErasureReceipt {
             rewritten: false,
             places: complete(counts),
             marks: None,
+            images: None,
         }
     }
 
@@ -122,6 +127,7 @@ impl ErasureReceipt {
             rewritten,
             places: complete(&erasure.counts),
             marks: Some(marks),
+            images: None,
         }
     }
 }

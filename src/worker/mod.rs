@@ -12,6 +12,7 @@ pub mod budget;
 mod campaign_states;
 pub mod circuit_breaker;
 mod enrolling;
+mod erased;
 pub mod fetcher;
 pub mod heartbeat;
 mod housekeeping;

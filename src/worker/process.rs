@@ -9,15 +9,17 @@ use tokio::sync::Semaphore;
 use super::analysis::{Analyser, Analysis, milliseconds};
 use super::budget::Budget;
 use super::circuit_breaker::CircuitBreakers;
+use super::erased::ErasedContents;
 use super::fetcher::{FetchFailure, Fetched, Fetcher};
 use super::vision_stage::Vision;
 use crate::domain::{
-    ContentHash, ImageUri, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
-    WaitReason,
+    ContentHash, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Profile, ProfileId,
+    Selection, Timings, WaitReason,
 };
 use crate::images::{ChipCache, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::Recogniser;
+use crate::store::Store;
 
 /// The result of processing a job.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub struct Processor {
     slots: Semaphore,
     /// The same for enrolments.
     urgent_slots: Semaphore,
+    /// What was erased; `None` if results are not stored.
+    erased: Option<ErasedContents>,
     /// When the wrong-profile warning was last logged.
     last_warned: Mutex<Option<Instant>>,
 }
@@ -126,8 +130,15 @@ impl Processor {
             selection: parts.selection,
             provider: parts.provider,
             attempts: parts.attempts,
+            erased: None,
             last_warned: Mutex::default(),
         }
+    }
+
+    /// With the store of its results: images that were erased there are not decoded.
+    #[must_use]
+    pub fn for_store(self, store: Arc<dyn Store>) -> Self {
+        Self { erased: Some(ErasedContents::new(store)), ..self }
     }
 
     /// The execution provider that runs the recogniser.
@@ -205,6 +216,9 @@ impl Processor {
             Err(failure) => return self.not_fetched(job, failure),
         };
         let fetch_ms = milliseconds(started);
+        if let Some(ended) = self.ended_as_erased(job, &bytes).await {
+            return ended;
+        }
         if job.expected_hash.is_some_and(|expected| ContentHash::of(&bytes) != expected) {
             // The cache may have what was found in those bytes: later it may tell.
             if job.lane == Lane::Rescore && self.chips.as_ref().is_some_and(|chips| chips.is_down())
@@ -222,6 +236,18 @@ impl Processor {
         let (selection, chips) = (self.selection(job), self.chips.as_ref());
         let analysis = self.analyser.analyse(bytes, (slot, room), selection, priority, chips).await;
         self.analysed(job, analysis, fetch_ms)
+    }
+
+    /// Ends a job whose bytes were erased, or removed by retention, without a look at them. Its
+    /// outcome is written only if they are allowed again before it is recorded.
+    async fn ended_as_erased(&self, job: &Job, bytes: &[u8]) -> Option<Processed> {
+        let hash = self.erased.as_ref()?.find(job, bytes).await?;
+        let reason = "it was erased or removed when it was read, and not when it was recorded";
+        let outcome = Outcome::Failed(reason.into());
+        let length = bytes.len() as u64;
+        let content = Some(ImageContent { hash, bytes: length, size: None, picture: None });
+        let record = JobRecord { content, ..self.record(job, outcome) };
+        Some(Processed::Ended(Box::new(record)))
     }
 
     /// Scores an image of a re-score by what the chip cache has of it. None if it has nothing.

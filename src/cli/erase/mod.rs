@@ -1,5 +1,6 @@
 //! `facefleet erase`
 
+mod checks;
 mod reapply;
 mod stage;
 mod verify;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
+use self::checks::{DIFFERENT_PEOPLE, check_known, check_people};
 use self::stage::ErasureStage;
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
@@ -20,7 +22,7 @@ use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{
     ErasedBefore, Erasure, ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageId,
-    ImageUri, OperatorName, SubjectName, counted, one_or_many,
+    ImageUri, OperatorName, SubjectName, TakenBecause, TakenImage, counted, one_or_many,
 };
 use crate::gallery::erase::Eraser;
 use crate::store::{ImageKey, NewErasure, Store};
@@ -55,6 +57,10 @@ pub(super) struct EraseArgs {
     /// Erase also what the store has nothing of: jobs on their way end as erased.
     #[arg(long)]
     absent: bool,
+    /// With --image: erase everything that was ever at that place, also if it is of different
+    /// people.
+    #[arg(long, requires = "image")]
+    whole_place: bool,
     /// Say what would be erased, and erase nothing. Dead letters are not counted.
     #[arg(long)]
     dry_run: bool,
@@ -97,7 +103,7 @@ impl EraseArgs {
         if let Some(receipt) = &self.verify {
             return self.verify(app, receipt).await;
         }
-        if let Some(path) = self.receipt.as_ref().filter(|_| !self.dry_run) {
+        if let Some(path) = &self.receipt {
             // Tried before what cannot be undone.
             drop(NewFile::create(path).with_context(|| {
                 format!("nothing was erased: the receipt {} cannot be written", path.display())
@@ -113,12 +119,14 @@ impl EraseArgs {
         if self.reapply.is_empty() {
             let receipt = self.erase(&eraser, by, &stage).await?;
             drop(stage);
-            self.show(&receipt, &lines(&receipt))?;
+            // It names nobody, also if it is of a trial.
+            let written = ErasureReceipt { images: None, ..receipt.clone() };
+            self.show(&receipt, &written, &lines(&receipt))?;
         } else {
             let reapplied = self.reapply(&eraser, &by, &stage).await?;
             drop(stage);
             let lines: Vec<String> = reapplied.receipts.iter().flat_map(lines).collect();
-            self.show(&reapplied, &lines)?;
+            self.show(&reapplied, &reapplied, &lines)?;
         }
         if let Some(queue) = queue {
             queue.close().await;
@@ -171,10 +179,26 @@ impl EraseArgs {
         new: NewErasure,
         stage: &ErasureStage,
     ) -> Result<ErasureReceipt> {
+        let before = eraser.store.erasure_of(&new.gallery, &new.target).await?;
+        let known: Vec<&str> = before.iter().map(|before| before.target.as_str()).collect();
+        self.check_receipt(&known)?;
+        if !self.absent && before.is_none() {
+            check_known(eraser.store, &new).await?;
+        }
         if self.dry_run {
-            let erasable = eraser.store.erasable(&new).await?;
+            let mut erasable = eraser.store.erasable(&new).await?;
+            let images = std::mem::take(&mut erasable.images);
+            if !self.whole_place && TakenImage::of_different_people(&images).is_some() {
+                eprintln!("without --dry-run, nothing would be erased: {DIFFERENT_PEOPLE}");
+            }
             let counts = eraser.with_chips(erasable).await?;
-            return Ok(ErasureReceipt::of_trial(new.gallery, new.target.kind(), &new.by, &counts));
+            let kind = new.target.kind();
+            let trial = ErasureReceipt::of_trial(new.gallery, kind, &new.by, &counts);
+            let images = (kind == ErasureKind::Image).then_some(images);
+            return Ok(ErasureReceipt { images, ..trial });
+        }
+        if matches!(new.target, ErasureTarget::Image(_)) && !self.whole_place {
+            check_people(&eraser.store.erasable(&new).await?.images)?;
         }
         self.resume(eraser, stage).await?;
         ensure!(
@@ -182,15 +206,6 @@ impl EraseArgs {
             "all of gallery {} would be erased: add --yes to do it, or --dry-run to see what is in \
                 it; its name cannot be used again; to erase a person or an image, name it with \
                 --subject or --image",
-            new.gallery
-        );
-        let before = eraser.store.erasure_of(&new.gallery, &new.target).await?;
-        ensure!(
-            self.absent
-                || before.is_some()
-                || eraser.store.is_known(&new.gallery, &new.target).await?,
-            "nothing was erased: the store has nothing of that in gallery {}, and never erased it. \
-                Is the name right? With --absent, nothing of it is accepted from now on",
             new.gallery
         );
         stage.erasing();
@@ -210,6 +225,7 @@ impl EraseArgs {
         let Some(before) = eraser.store.erasure_of_number(gallery, number).await? else {
             bail!("gallery {gallery} has no image {number}");
         };
+        self.check_receipt(&[&before.target])?;
         let marks = eraser.store.erasure_marks(before.id).await?;
         let again = ErasedBefore {
             id: before.id,
@@ -255,6 +271,9 @@ impl EraseArgs {
         let mut uris: BTreeSet<ImageUri> =
             known.into_iter().map(|known| known.image.image).collect();
         match (uris.pop_first(), &named.key) {
+            (Some(uri), ImageKey::Id(id)) if !self.whole_place => {
+                Ok(Ok(ErasureTarget::Numbered(*id, uri)))
+            }
             (Some(uri), _) if uris.is_empty() => Ok(Ok(ErasureTarget::Image(uri))),
             (Some(uri), _) => bail!(
                 "gallery {gallery} has several such images, such as {}: name one of them by its \
@@ -270,9 +289,14 @@ impl EraseArgs {
         }
     }
 
-    fn show(&self, receipt: &impl Serialize, lines: &[String]) -> Result<()> {
+    fn show(
+        &self,
+        receipt: &impl Serialize,
+        written: &impl Serialize,
+        lines: &[String],
+    ) -> Result<()> {
         if let Some(path) = &self.receipt {
-            let text = serde_json::to_string_pretty(receipt)? + "\n";
+            let text = serde_json::to_string_pretty(written)? + "\n";
             NewFile::write(path, text.as_bytes()).with_context(|| format!("{}", path.display()))?;
         }
         if self.json {
@@ -300,8 +324,7 @@ fn lines(receipt: &ErasureReceipt) -> Vec<String> {
             return vec![format!("nothing was left of {what}: erased {at} (erasure {id})")];
         }
     }];
-    let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
-    lines.extend(removed.map(|place| {
+    lines.extend(ErasurePlace::removed().map(|place| {
         let count = places.of(place);
         format!("{count:>10} {}", place.words(count))
     }));
@@ -316,8 +339,29 @@ fn lines(receipt: &ErasureReceipt) -> Vec<String> {
             )
         )),
     }
+    match places.of(ErasurePlace::OthersThere) {
+        0 => {}
+        others => lines.push(format!(
+            "{others} {} at an erased place: the bytes are another subject's",
+            one_or_many(others, "image stays", "images stay")
+        )),
+    }
+    lines.extend(receipt.images.iter().flatten().map(of_image));
     if receipt.erasure.is_some() && !receipt.rewritten {
         lines.push("the files of the store were not written anew".to_owned());
     }
     lines
+}
+
+/// An image that would be taken.
+fn of_image(image: &TakenImage) -> String {
+    let TakenImage { image_id, uri, subjects, because } = image;
+    let names: Vec<String> =
+        subjects.iter().map(|subject| format!("'{}'", subject.as_str())).collect();
+    let of = if names.is_empty() { "nobody".to_owned() } else { names.join(" and ") };
+    let because = match because {
+        TakenBecause::Place => "it was at that place",
+        TakenBecause::Bytes => "the same bytes",
+    };
+    format!("image {image_id} of {of}: {} ({because})", uri.for_people())
 }

@@ -29,6 +29,8 @@ impl EraseArgs {
                 erasures.push(before);
             }
         }
+        let targets: Vec<&str> = erasures.iter().map(|before| before.target.as_str()).collect();
+        self.check_receipt(&targets)?;
         let mut receipts = Vec::new();
         if self.dry_run {
             for before in &erasures {

@@ -44,7 +44,9 @@ impl Scheduler {
                 tracing::warn!(%schedule, %slot, %error, "stopped a run");
                 Ok(())
             }
-            Err(RunError::NotHere(error) | RunError::Impossible(error)) => {
+            Err(
+                RunError::NotHere(error) | RunError::NoRight(error) | RunError::Impossible(error),
+            ) => {
                 tracing::warn!(%schedule, %slot, %error, "a schedule failed");
                 self.fail(run, &error).await
             }

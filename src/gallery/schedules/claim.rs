@@ -79,7 +79,9 @@ impl Scheduler {
         let last = self.is_last(&self.silent_runs, &key, RUN_PATIENCE, wait);
         match self.work.can_go_on(&plan).await {
             _ if failed.is_some() => {}
-            Err(RunError::NotHere(error)) if !last => {
+            Err(error @ (RunError::NotHere(_) | RunError::NoRight(_)))
+                if !last || matches!(error, RunError::NoRight(_)) =>
+            {
                 if self.silent_runs.leave(&key) {
                     tracing::info!(schedule = %key.schedule, slot = %key.slot, %error,
                         "left a silent run to other workers");
@@ -130,7 +132,7 @@ impl Scheduler {
                 Err(RunError::Later(reason) | RunError::Lost(reason)) => {
                     return Err(StoreError::Unavailable(reason));
                 }
-                Err(error @ RunError::NotHere(_)) => {
+                Err(error @ (RunError::NotHere(_) | RunError::NoRight(_))) => {
                     if self.slots.leave(&first) {
                         tracing::info!(schedule = %name, %error, "left a slot to other workers");
                     }
@@ -182,7 +184,9 @@ impl Scheduler {
             Some(slot) => Some(match self.work.plan(&of.schedule.action, last).await {
                 Ok(planned) => begun(&name, slot, planned),
                 Err(RunError::NotHere(reason)) if !last => return Err(RunError::NotHere(reason)),
-                Err(error @ (RunError::Later(_) | RunError::Lost(_))) => return Err(error),
+                Err(error @ (RunError::Later(_) | RunError::Lost(_) | RunError::NoRight(_))) => {
+                    return Err(error);
+                }
                 Err(RunError::NotHere(error) | RunError::Impossible(error)) => {
                     let plan = RunPlan { action: of.schedule.action.clone(), from: None };
                     NewRun { slot, plan: Some(plan), campaign: None, error: Some(error) }

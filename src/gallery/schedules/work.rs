@@ -23,6 +23,9 @@ pub enum RunError {
     /// This process cannot do it; another one may.
     #[error("{0}")]
     NotHere(String),
+    /// This process has no right to do it. However late it is, it is for one that has.
+    #[error("{0}")]
+    NoRight(String),
     /// Nobody can do it.
     #[error("{0}")]
     Impossible(String),

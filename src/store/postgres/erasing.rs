@@ -5,13 +5,12 @@ use uuid::Uuid;
 
 use super::batch::PostgresTables;
 use super::uri_key;
-use crate::domain::{
-    ContentHash, ErasureCounts, ErasureId, ErasurePlace, ErasureTarget, GalleryName,
-};
+use crate::domain::{ErasureCounts, ErasurePlace, ErasureTarget, GalleryName, OperatorName};
 use crate::store::erasing::{
     ErasureKey, ErasureTables, NewErasureRow, TombstoneHash, TombstoneTables,
 };
 use crate::store::fault::Fault;
+use crate::store::remains::RemainRow;
 use crate::store::rows::{ErasureRow, corrupt};
 
 /// What hangs on images, in an order in which nothing is left to cascade.
@@ -160,20 +159,22 @@ impl ErasureTables for PostgresTables<'_> {
     }
 
     async fn begin_choice(&mut self) -> Result<(), Fault> {
-        // A transaction erases once.
+        // A trial chooses twice in its transaction.
+        self.run("DROP TABLE IF EXISTS pg_temp.erased_images").await?;
         self.run("CREATE TEMP TABLE erased_images (id bigint PRIMARY KEY) ON COMMIT DROP").await?;
         Ok(())
     }
 
-    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
+    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<(), Fault> {
         self.begin_choice().await?;
         let (uri, subject) = match target {
             ErasureTarget::Gallery => {
                 let all = "INSERT INTO erased_images (id)
                     SELECT id FROM images WHERE gallery_id = $1";
                 sqlx::query(all).bind(gallery).execute(&mut *self.connection).await?;
-                return Ok(0);
+                return Ok(());
             }
+            ErasureTarget::Numbered(id, _) => return self.choose_these(&[id.0]).await,
             ErasureTarget::Image(uri) => (Some(uri_key(uri)), None),
             ErasureTarget::Subject(name) => (None, Some(name.as_str())),
         };
@@ -183,9 +184,21 @@ impl ErasureTables for PostgresTables<'_> {
             .bind(subject)
             .execute(&mut *self.connection)
             .await?;
-        let kept = self.spare(subject).await?;
-        self.choose_same(gallery).await?;
-        Ok(kept + self.spare(subject).await?)
+        Ok(())
+    }
+
+    async fn spare(&mut self, subject: &str) -> Result<Vec<i64>, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/spare_of_others.sql"))
+            .bind(subject)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn owners(&mut self, images: &[i64]) -> Result<Vec<(i64, String)>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/owners.sql"))
+            .bind(images)
+            .fetch_all(&mut *self.connection)
+            .await?)
     }
 
     async fn choose_these(&mut self, images: &[i64]) -> Result<(), Fault> {
@@ -195,14 +208,31 @@ impl ErasureTables for PostgresTables<'_> {
         Ok(())
     }
 
-    async fn choose_same(&mut self, gallery: i64) -> Result<(), Fault> {
-        for same in [
-            include_str!("sql/choose_erased_versions.sql"),
-            include_str!("sql/choose_erased_contents.sql"),
-        ] {
-            sqlx::query(same).bind(gallery).execute(&mut *self.connection).await?;
-        }
+    async fn leave_out(&mut self, images: &[i64]) -> Result<(), Fault> {
+        let delete = "DELETE FROM erased_images WHERE id = ANY ($1::bigint[])";
+        sqlx::query(delete).bind(images).execute(&mut *self.connection).await?;
         Ok(())
+    }
+
+    async fn choose_versions(&mut self, gallery: i64) -> Result<Vec<i64>, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/choose_erased_versions.sql"))
+            .bind(gallery)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn choose_contents(&mut self, gallery: i64) -> Result<(), Fault> {
+        sqlx::query(include_str!("sql/choose_erased_contents.sql"))
+            .bind(gallery)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn chosen_images(&mut self) -> Result<Vec<RemainRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/chosen_images.sql"))
+            .fetch_all(&mut *self.connection)
+            .await?)
     }
 
     async fn chosen_numbers(&mut self) -> Result<Vec<i64>, Fault> {
@@ -336,6 +366,15 @@ impl ErasureTables for PostgresTables<'_> {
         Ok(())
     }
 
+    async fn reopen(&mut self, erasure: Uuid, by: &OperatorName) -> Result<(), Fault> {
+        sqlx::query("UPDATE erasures SET erased_by = $2, ended_at = NULL WHERE id = $1")
+            .bind(erasure)
+            .bind(by.as_str())
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     async fn set_counts(&mut self, erasure: Uuid, counts: &ErasureCounts) -> Result<(), Fault> {
         sqlx::query("UPDATE erasures SET counts = $2 WHERE id = $1")
             .bind(erasure)
@@ -347,31 +386,8 @@ impl ErasureTables for PostgresTables<'_> {
 }
 
 impl PostgresTables<'_> {
-    /// The contents of images that an erasure removed, while it has not ended.
-    pub(super) async fn noted_contents(
-        &mut self,
-        ErasureId(id): ErasureId,
-    ) -> Result<Vec<ContentHash>, Fault> {
-        let noted = "SELECT content_hash FROM erasure_contents WHERE erasure_id = $1";
-        let hashes: Vec<Vec<u8>> =
-            sqlx::query_scalar(noted).bind(id).fetch_all(&mut *self.connection).await?;
-        let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
-        let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
-        hashes.map_err(|_| corrupt("a content hash of another length"))
-    }
-
     /// How many rows it changed.
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.connection).await?.rows_affected())
-    }
-
-    /// Takes what other subjects have out of the chosen images.
-    async fn spare(&mut self, subject: Option<&str>) -> Result<u64, Fault> {
-        let Some(subject) = subject else { return Ok(0) };
-        let spared = sqlx::query(include_str!("sql/spare_of_others.sql"))
-            .bind(subject)
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(spared.rows_affected())
     }
 }

@@ -12,6 +12,7 @@ use super::retirements::owner_only;
 use super::{PostgresStore, READ};
 use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
 use crate::store::burial::erase;
+use crate::store::choosing::taken;
 use crate::store::erasing::find_erased;
 use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
@@ -74,6 +75,7 @@ impl Erasures for PostgresStore {
             let row: ErasureRow = sqlx::query_as(include_str!("sql/end_erasure.sql"))
                 .bind(id.0)
                 .bind(serde_json::to_string(&counts.plus(removed)).map_err(corrupt)?)
+                .bind(!removed.removed().is_empty())
                 .fetch_one(&mut *transaction)
                 .await?;
             transaction.commit().await?;
@@ -122,10 +124,11 @@ impl PostgresStore {
     async fn try_erasable(&self, new: &NewErasure) -> Result<Erasable, Fault> {
         let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
         let mut tables = PostgresTables::new(&mut transaction);
+        let images = taken(&mut tables, new).await?;
         let (erasure, counts) = erase(&mut tables, new).await?;
         let contents = tables.noted_contents(erasure.id).await?;
         transaction.rollback().await?;
-        Ok(Erasable { counts, contents })
+        Ok(Erasable { counts, contents, images })
     }
 
     async fn try_erase(&self, new: &NewErasure) -> Result<Erasure, Fault> {
@@ -133,6 +136,21 @@ impl PostgresStore {
         let (erasure, _) = erase(&mut PostgresTables::new(&mut transaction), new).await?;
         transaction.commit().await?;
         Ok(erasure)
+    }
+}
+
+impl PostgresTables<'_> {
+    /// The contents of images that an erasure removed, while it has not ended.
+    pub(super) async fn noted_contents(
+        &mut self,
+        ErasureId(id): ErasureId,
+    ) -> Result<Vec<ContentHash>, Fault> {
+        let noted = "SELECT content_hash FROM erasure_contents WHERE erasure_id = $1";
+        let hashes: Vec<Vec<u8>> =
+            sqlx::query_scalar(noted).bind(id).fetch_all(&mut *self.connection).await?;
+        let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
+        let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
+        hashes.map_err(|_| corrupt("a content hash of another length"))
     }
 }
 

@@ -48,7 +48,7 @@ impl PostgresStore {
         let (erasure, counts) = reapply(&mut tables, before).await?;
         let contents = tables.noted_contents(erasure.id).await?;
         transaction.rollback().await?;
-        Ok(Erasable { counts, contents })
+        Ok(Erasable { counts, contents, images: Vec::new() })
     }
 
     async fn try_reapply(&self, before: &ErasedBefore) -> Result<Erasure, Fault> {

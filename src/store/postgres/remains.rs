@@ -66,7 +66,7 @@ impl Remains for PostgresStore {
     ) -> Result<bool, StoreError> {
         self.answer(READ, async {
             let (uri, subject) = match target {
-                ErasureTarget::Image(uri) => (Some(uri), None),
+                ErasureTarget::Image(uri) | ErasureTarget::Numbered(_, uri) => (Some(uri), None),
                 ErasureTarget::Subject(name) => (None, Some(name.as_str())),
                 ErasureTarget::Gallery => (None, None),
             };

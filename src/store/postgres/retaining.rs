@@ -5,18 +5,22 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::PostgresTables;
+use super::column;
 use super::erasing::hash_list;
-use super::{column, uri_key};
-use crate::domain::{GalleryName, LabelledImage};
 use crate::store::RetentionQuery;
 use crate::store::erasing::{ErasureTables, TombstoneHash};
 use crate::store::fault::Fault;
 use crate::store::retaining::{
-    AT_ONCE, DueDecisionRow, DueImageRow, DueVerdictRow, RemovedTables, RemovedVersionRow,
-    RetentionTables,
+    AT_ONCE, DueDecisionRow, DueImageRow, DueVerdictRow, RemovedHash, RemovedTables,
+    RemovedVersionRow, RetentionTables,
 };
 
 impl RemovedTables for PostgresTables<'_> {
+    async fn has_any_erased(&mut self) -> Result<bool, Fault> {
+        let any = "SELECT EXISTS (SELECT FROM tombstones) OR EXISTS (SELECT FROM removed_images)";
+        Ok(sqlx::query_scalar(any).fetch_one(&mut *self.connection).await?)
+    }
+
     async fn removed(&mut self, hashes: Vec<TombstoneHash>) -> Result<Vec<Vec<u8>>, Fault> {
         let found = "SELECT hash FROM removed_images WHERE hash = ANY ($1::bytea[])";
         Ok(sqlx::query_scalar(found)
@@ -26,7 +30,8 @@ impl RemovedTables for PostgresTables<'_> {
     }
 
     async fn lift(&mut self, hashes: Vec<TombstoneHash>) -> Result<(), Fault> {
-        let delete = "DELETE FROM removed_images WHERE hash = ANY ($1::bytea[])";
+        let delete = "DELETE FROM removed_images
+            WHERE hash = ANY ($1::bytea[]) OR version = ANY ($1::bytea[])";
         sqlx::query(delete).bind(hash_list(&hashes)).execute(&mut *self.connection).await?;
         Ok(())
     }
@@ -77,10 +82,15 @@ impl RetentionTables for PostgresTables<'_> {
         Ok(())
     }
 
-    async fn leave(&mut self, hashes: Vec<TombstoneHash>) -> Result<(), Fault> {
-        let insert = "INSERT INTO removed_images (hash)
-            SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING";
-        sqlx::query(insert).bind(hash_list(&hashes)).execute(&mut *self.connection).await?;
+    async fn leave(&mut self, hashes: Vec<RemovedHash>) -> Result<(), Fault> {
+        let insert = "INSERT INTO removed_images (hash, version)
+            SELECT k.hash, k.version FROM unnest($1::bytea[], $2::bytea[]) k (hash, version)
+            ON CONFLICT (hash) DO UPDATE SET version = excluded.version";
+        sqlx::query(insert)
+            .bind(column(&hashes, |(hash, _)| hash.as_slice()))
+            .bind(column(&hashes, |(_, version)| version.as_ref().map(<[u8; 32]>::as_slice)))
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 
@@ -121,18 +131,6 @@ impl RetentionTables for PostgresTables<'_> {
             .execute(&mut *self.connection)
             .await?;
         Ok(())
-    }
-
-    async fn stored_uris(
-        &mut self,
-        gallery: &GalleryName,
-        uris: &[&LabelledImage],
-    ) -> Result<Vec<String>, Fault> {
-        Ok(sqlx::query_scalar(include_str!("sql/stored_uris.sql"))
-            .bind(gallery.as_str())
-            .bind(column(uris, |image| uri_key(&image.image)))
-            .fetch_all(&mut *self.connection)
-            .await?)
     }
 }
 

@@ -8,10 +8,13 @@ use super::results::{READ_COMMITTED, tried};
 use super::retirements::owner_only;
 use super::{PostgresStore, READ, WRITE, column};
 use crate::domain::{
-    GalleryName, LabelledImage, OperatorName, RetentionCounts, RetentionId, RetentionRun,
+    ContentHash, GalleryName, Job, LabelledImage, OperatorName, RetentionCounts, RetentionId,
+    RetentionRun,
 };
 use crate::store::fault::Fault;
-use crate::store::retaining::{RemovedContentRow, add_counts, due, remove_due, were_removed};
+use crate::store::retaining::{
+    RemovedContentRow, add_counts, due, ends_erased, remove_due, were_removed,
+};
 use crate::store::rows::RetentionRow;
 use crate::store::{DuePage, RemovedContent, RemovedImages, Retention, RetentionQuery, StoreError};
 
@@ -37,6 +40,13 @@ impl Retention for PostgresStore {
             Ok(page)
         };
         self.answer(READ, async { tried(remove).await.map_err(owners_alone) }).await
+    }
+
+    async fn may_remove(&self) -> Result<bool, StoreError> {
+        let may = "SELECT has_table_privilege('images', 'DELETE')
+            AND has_table_privilege('retentions', 'INSERT')
+            AND has_table_privilege('removed_images', 'INSERT')";
+        self.answer(READ, async { Ok(sqlx::query_scalar(may).fetch_one(&self.pool).await?) }).await
     }
 
     async fn begin_retention(
@@ -97,6 +107,18 @@ impl RemovedImages for PostgresStore {
         self.answer(READ, async {
             let mut snapshot = self.begin_snapshot().await?;
             were_removed(&mut PostgresTables::new(&mut snapshot), gallery, images).await
+        })
+        .await
+    }
+
+    async fn ends_erased(
+        &self,
+        job: &Job,
+        content: ContentHash,
+    ) -> Result<Option<bool>, StoreError> {
+        self.answer(READ, async {
+            let mut connection = self.pool.acquire().await?;
+            ends_erased(&mut PostgresTables::new(&mut connection), job, content).await
         })
         .await
     }

@@ -5,12 +5,13 @@ use uuid::Uuid;
 use super::batch::SqliteTables;
 use super::{json, now_ms};
 use crate::domain::{
-    ContentHash, ErasureCounts, ErasureId, ErasurePlace, ErasureTarget, GalleryName,
+    ContentHash, ErasureCounts, ErasureId, ErasurePlace, ErasureTarget, GalleryName, OperatorName,
 };
 use crate::store::erasing::{
     ErasureKey, ErasureTables, NewErasureRow, TombstoneHash, TombstoneTables,
 };
 use crate::store::fault::Fault;
+use crate::store::remains::RemainRow;
 use crate::store::rows::{ErasureRow, corrupt};
 
 /// What hangs on images, in an order in which nothing is left to cascade.
@@ -165,15 +166,16 @@ impl ErasureTables for SqliteTables<'_> {
         Ok(())
     }
 
-    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
+    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<(), Fault> {
         self.begin_choice().await?;
         let (uri, subject) = match target {
             ErasureTarget::Gallery => {
                 let all = "INSERT INTO temp.erased_images (id)
                     SELECT id FROM images WHERE gallery_id = ?1";
                 sqlx::query(all).bind(gallery).execute(&mut *self.0).await?;
-                return Ok(0);
+                return Ok(());
             }
+            ErasureTarget::Numbered(id, _) => return self.choose_these(&[id.0]).await,
             ErasureTarget::Image(uri) => (Some(uri.as_str()), None),
             ErasureTarget::Subject(name) => (None, Some(name.as_str())),
         };
@@ -183,9 +185,21 @@ impl ErasureTables for SqliteTables<'_> {
             .bind(subject)
             .execute(&mut *self.0)
             .await?;
-        let kept = self.spare(subject).await?;
-        self.choose_same(gallery).await?;
-        Ok(kept + self.spare(subject).await?)
+        Ok(())
+    }
+
+    async fn spare(&mut self, subject: &str) -> Result<Vec<i64>, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/spare_of_others.sql"))
+            .bind(subject)
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
+    async fn owners(&mut self, images: &[i64]) -> Result<Vec<(i64, String)>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/owners.sql"))
+            .bind(json(images.iter().copied()))
+            .fetch_all(&mut *self.0)
+            .await?)
     }
 
     async fn choose_these(&mut self, images: &[i64]) -> Result<(), Fault> {
@@ -195,14 +209,29 @@ impl ErasureTables for SqliteTables<'_> {
         Ok(())
     }
 
-    async fn choose_same(&mut self, gallery: i64) -> Result<(), Fault> {
-        for same in [
-            include_str!("sql/choose_erased_versions.sql"),
-            include_str!("sql/choose_erased_contents.sql"),
-        ] {
-            sqlx::query(same).bind(gallery).execute(&mut *self.0).await?;
-        }
+    async fn leave_out(&mut self, images: &[i64]) -> Result<(), Fault> {
+        let delete = "DELETE FROM temp.erased_images WHERE id IN (SELECT value FROM json_each(?1))";
+        sqlx::query(delete).bind(json(images.iter().copied())).execute(&mut *self.0).await?;
         Ok(())
+    }
+
+    async fn choose_versions(&mut self, gallery: i64) -> Result<Vec<i64>, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/choose_erased_versions.sql"))
+            .bind(gallery)
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
+    async fn choose_contents(&mut self, gallery: i64) -> Result<(), Fault> {
+        sqlx::query(include_str!("sql/choose_erased_contents.sql"))
+            .bind(gallery)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
+    async fn chosen_images(&mut self) -> Result<Vec<RemainRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/chosen_images.sql")).fetch_all(&mut *self.0).await?)
     }
 
     async fn chosen_numbers(&mut self) -> Result<Vec<i64>, Fault> {
@@ -329,6 +358,15 @@ impl ErasureTables for SqliteTables<'_> {
         Ok(())
     }
 
+    async fn reopen(&mut self, erasure: Uuid, by: &OperatorName) -> Result<(), Fault> {
+        sqlx::query("UPDATE erasures SET erased_by = ?2, ended_at_ms = NULL WHERE id = ?1")
+            .bind(erasure)
+            .bind(by.as_str())
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
     async fn set_counts(&mut self, erasure: Uuid, counts: &ErasureCounts) -> Result<(), Fault> {
         sqlx::query("UPDATE erasures SET counts = ?2 WHERE id = ?1")
             .bind(erasure)
@@ -356,15 +394,5 @@ impl SqliteTables<'_> {
     /// How many rows it changed.
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.0).await?.rows_affected())
-    }
-
-    /// Takes what other subjects have out of the chosen images.
-    async fn spare(&mut self, subject: Option<&str>) -> Result<u64, Fault> {
-        let Some(subject) = subject else { return Ok(0) };
-        let spared = sqlx::query(include_str!("sql/spare_of_others.sql"))
-            .bind(subject)
-            .execute(&mut *self.0)
-            .await?;
-        Ok(spared.rows_affected())
     }
 }

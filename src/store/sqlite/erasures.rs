@@ -6,6 +6,7 @@ use super::batch::SqliteTables;
 use super::{SqliteStore, now_ms};
 use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
 use crate::store::burial::erase;
+use crate::store::choosing::taken;
 use crate::store::erasing::find_erased;
 use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
@@ -17,10 +18,11 @@ impl Erasures for SqliteStore {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             let mut tables = SqliteTables(&mut transaction);
+            let images = taken(&mut tables, new).await?;
             let (erasure, counts) = erase(&mut tables, new).await?;
             let contents = tables.noted_contents(erasure.id).await?;
             transaction.rollback().await?;
-            Ok(Erasable { counts, contents })
+            Ok(Erasable { counts, contents, images })
         })
         .await
     }
@@ -73,6 +75,7 @@ impl Erasures for SqliteStore {
                 .bind(id.0)
                 .bind(serde_json::to_string(&counts.plus(removed)).map_err(corrupt)?)
                 .bind(now_ms())
+                .bind(!removed.removed().is_empty())
                 .fetch_one(&mut *transaction)
                 .await?;
             transaction.commit().await?;

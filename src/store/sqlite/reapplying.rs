@@ -33,7 +33,7 @@ impl Reapplying for SqliteStore {
             let (erasure, counts) = reapply(&mut tables, before).await?;
             let contents = tables.noted_contents(erasure.id).await?;
             transaction.rollback().await?;
-            Ok(Erasable { counts, contents })
+            Ok(Erasable { counts, contents, images: Vec::new() })
         })
         .await
     }

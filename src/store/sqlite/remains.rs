@@ -51,7 +51,7 @@ impl Remains for SqliteStore {
     ) -> Result<bool, StoreError> {
         self.answer(async {
             let (uri, subject) = match target {
-                ErasureTarget::Image(uri) => (Some(uri), None),
+                ErasureTarget::Image(uri) | ErasureTarget::Numbered(_, uri) => (Some(uri), None),
                 ErasureTarget::Subject(name) => (None, Some(name.as_str())),
                 ErasureTarget::Gallery => (None, None),
             };
@@ -181,5 +181,35 @@ impl SqliteStore {
             searched.push(SearchedFiles { kind, place, found });
         }
         Ok(searched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+    use crate::store::erasing::ErasureTables;
+
+    #[tokio::test]
+    async fn images_of_the_same_bytes_are_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("faces.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
+        let mut writer = store.writer.acquire().await.unwrap();
+        SqliteTables(&mut writer).begin_choice().await.unwrap();
+        for query in [
+            include_str!("sql/held_elsewhere.sql"),
+            include_str!("sql/removed_contents.sql"),
+            include_str!("sql/chosen_contents.sql"),
+            include_str!("sql/choose_erased_contents.sql"),
+            include_str!("sql/owners.sql"),
+        ] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let plan = sqlx::query(explain).fetch_all(&mut *writer).await.unwrap();
+            let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+            assert!(steps.iter().any(|step| step.contains("images_by_content")), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN i")), "{steps:?}");
+        }
     }
 }

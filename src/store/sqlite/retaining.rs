@@ -7,16 +7,21 @@ use uuid::Uuid;
 use super::batch::SqliteTables;
 use super::erasing::hex_list;
 use super::json;
-use crate::domain::{GalleryName, LabelledImage};
 use crate::store::RetentionQuery;
 use crate::store::erasing::{ErasureTables, TombstoneHash};
 use crate::store::fault::Fault;
 use crate::store::retaining::{
-    AT_ONCE, DueDecisionRow, DueImageRow, DueVerdictRow, RemovedTables, RemovedVersionRow,
-    RetentionTables,
+    AT_ONCE, DueDecisionRow, DueImageRow, DueVerdictRow, RemovedHash, RemovedTables,
+    RemovedVersionRow, RetentionTables,
 };
 
 impl RemovedTables for SqliteTables<'_> {
+    async fn has_any_erased(&mut self) -> Result<bool, Fault> {
+        let any = "SELECT EXISTS (SELECT 1 FROM tombstones)
+            OR EXISTS (SELECT 1 FROM removed_images)";
+        Ok(sqlx::query_scalar(any).fetch_one(&mut *self.0).await?)
+    }
+
     async fn removed(&mut self, hashes: Vec<TombstoneHash>) -> Result<Vec<Vec<u8>>, Fault> {
         let found = "SELECT t.hash FROM json_each(?1) k
             CROSS JOIN removed_images t ON t.hash = unhex(k.value)";
@@ -25,7 +30,8 @@ impl RemovedTables for SqliteTables<'_> {
 
     async fn lift(&mut self, hashes: Vec<TombstoneHash>) -> Result<(), Fault> {
         let delete = "DELETE FROM removed_images
-            WHERE hash IN (SELECT unhex(value) FROM json_each(?1))";
+            WHERE hash IN (SELECT unhex(value) FROM json_each(?1))
+                OR version IN (SELECT unhex(value) FROM json_each(?1))";
         sqlx::query(delete).bind(hex_list(&hashes)).execute(&mut *self.0).await?;
         Ok(())
     }
@@ -74,10 +80,14 @@ impl RetentionTables for SqliteTables<'_> {
         Ok(())
     }
 
-    async fn leave(&mut self, hashes: Vec<TombstoneHash>) -> Result<(), Fault> {
-        let insert = "INSERT OR IGNORE INTO removed_images (hash)
-            SELECT unhex(value) FROM json_each(?1)";
-        sqlx::query(insert).bind(hex_list(&hashes)).execute(&mut *self.0).await?;
+    async fn leave(&mut self, hashes: Vec<RemovedHash>) -> Result<(), Fault> {
+        let insert = "INSERT INTO removed_images (hash, version)
+            SELECT unhex(value ->> 0), unhex(value ->> 1) FROM json_each(?1) WHERE true
+            ON CONFLICT (hash) DO UPDATE SET version = excluded.version";
+        let hex = |hash: TombstoneHash| blake3::Hash::from_bytes(hash).to_hex().to_string();
+        let pair = |(hash, version): RemovedHash| serde_json::json!([hex(hash), version.map(hex)]);
+        let hashes = json(hashes.into_iter().map(pair));
+        sqlx::query(insert).bind(hashes).execute(&mut *self.0).await?;
         Ok(())
     }
 
@@ -117,18 +127,6 @@ impl RetentionTables for SqliteTables<'_> {
             .execute(&mut *self.0)
             .await?;
         Ok(())
-    }
-
-    async fn stored_uris(
-        &mut self,
-        gallery: &GalleryName,
-        uris: &[&LabelledImage],
-    ) -> Result<Vec<String>, Fault> {
-        Ok(sqlx::query_scalar(include_str!("sql/stored_uris.sql"))
-            .bind(gallery.as_str())
-            .bind(json(uris.iter().map(|image| image.image.as_str())))
-            .fetch_all(&mut *self.0)
-            .await?)
     }
 }
 

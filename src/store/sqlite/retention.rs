@@ -6,9 +6,12 @@ use uuid::Uuid;
 use super::batch::SqliteTables;
 use super::{SqliteStore, json, now_ms};
 use crate::domain::{
-    GalleryName, LabelledImage, OperatorName, RetentionCounts, RetentionId, RetentionRun,
+    ContentHash, GalleryName, Job, LabelledImage, OperatorName, RetentionCounts, RetentionId,
+    RetentionRun,
 };
-use crate::store::retaining::{RemovedContentRow, add_counts, due, remove_due, were_removed};
+use crate::store::retaining::{
+    RemovedContentRow, add_counts, due, ends_erased, remove_due, were_removed,
+};
 use crate::store::rows::RetentionRow;
 use crate::store::{DuePage, RemovedContent, RemovedImages, Retention, RetentionQuery, StoreError};
 
@@ -34,6 +37,11 @@ impl Retention for SqliteStore {
             Ok(page)
         })
         .await
+    }
+
+    /// Whoever may write the file may.
+    async fn may_remove(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     async fn begin_retention(
@@ -96,6 +104,18 @@ impl RemovedImages for SqliteStore {
         self.answer(async {
             let mut snapshot = self.readers.begin().await?;
             were_removed(&mut SqliteTables(&mut snapshot), gallery, images).await
+        })
+        .await
+    }
+
+    async fn ends_erased(
+        &self,
+        job: &Job,
+        content: ContentHash,
+    ) -> Result<Option<bool>, StoreError> {
+        self.answer(async {
+            let mut connection = self.readers.acquire().await?;
+            ends_erased(&mut SqliteTables(&mut connection), job, content).await
         })
         .await
     }

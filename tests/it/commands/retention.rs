@@ -147,3 +147,21 @@ fn without_rules_nothing_is_removed_and_it_says_how_to_set_some() {
     wrong.ended(1);
     assert!(wrong.err.contains("no [[retention]] table of gallery staff"), "{}", wrong.err);
 }
+
+#[test]
+fn a_gallery_that_the_store_does_not_have_is_an_error_if_it_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("photos/obama.jpg", &sample("obama.jpg"));
+    let rules = "[[retention]]\ngallery = 'stuff'\nimages_days = 7\n";
+    sandbox.write("facefleet.toml", rules.as_bytes());
+    sandbox.run(&["scan", "photos", "--gallery", "staff"]).ended(0);
+    let told = "there is no gallery 'stuff' in the store, only staff";
+    for trial in [&[][..], &["--dry-run"]] {
+        let named = sandbox.run(&[&["retention", "--gallery", "stuff"], trial].concat());
+        named.ended(1);
+        assert!(named.err.contains(told), "{}", named.err);
+        let all = sandbox.run(&[&["retention"], trial].concat());
+        all.ended(0);
+        assert!(all.err.contains(told), "{}", all.err);
+    }
+}

@@ -1,6 +1,7 @@
 //! The worker with a queue, a store and the real recogniser, and with sources and processors that
 //! misbehave.
 
+mod erased;
 mod limits;
 mod records;
 
@@ -96,30 +97,34 @@ struct Finished {
     _folder: TempDir,
 }
 
+/// A processor of `images`, which are chips.
+fn processor(images: Arc<dyn ImageSource>, image_slots: usize) -> Processor {
+    let app = app();
+    let name = &app.settings().models.recogniser;
+    let model =
+        RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
+    let (recogniser, ser_fiq, mapping) = model.profile();
+    let profile = Profile { recogniser, ser_fiq, mapping, ..crate::support::profile("") };
+    let limits = PixelLimits { max_pixels: 1 << 20 };
+    let memory = MemoryLimits { memory: 1 << 28, max_bytes: 1 << 24, limits };
+    let stage = VisionStage::new(ChipExtractor::Aligned, limits);
+    Processor::new(Parts {
+        fetcher: Fetcher::new(images, Duration::from_secs(600)),
+        vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
+        recogniser: Batcher::start("recognise", vec![model.open(1).unwrap()], 4).unwrap(),
+        chips: None,
+        profile,
+        selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
+        provider: "cpu".into(),
+        attempts: ATTEMPTS,
+        image_slots,
+        budget: Arc::new(Budget::new(memory, None)),
+    })
+}
+
 impl Bench {
     async fn start(images: Arc<dyn ImageSource>, in_flight: usize, image_slots: usize) -> Self {
-        let app = app();
-        let name = &app.settings().models.recogniser;
-        let model =
-            RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
-        let (recogniser, ser_fiq, mapping) = model.profile();
-        let profile = Profile { recogniser, ser_fiq, mapping, ..crate::support::profile("") };
-        let limits = PixelLimits { max_pixels: 1 << 20 };
-        let memory = MemoryLimits { memory: 1 << 28, max_bytes: 1 << 24, limits };
-        let stage = VisionStage::new(ChipExtractor::Aligned, limits);
-        let processor = Processor::new(Parts {
-            fetcher: Fetcher::new(images, Duration::from_secs(600)),
-            vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
-            recogniser: Batcher::start("recognise", vec![model.open(1).unwrap()], 4).unwrap(),
-            chips: None,
-            profile,
-            selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
-            provider: "cpu".into(),
-            attempts: ATTEMPTS,
-            image_slots,
-            budget: Arc::new(Budget::new(memory, None)),
-        });
-        Self::with(Arc::new(processor), in_flight).await
+        Self::with(Arc::new(processor(images, image_slots)), in_flight).await
     }
 
     async fn with(processor: Arc<dyn Process>, in_flight: usize) -> Self {

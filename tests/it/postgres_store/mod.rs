@@ -2,6 +2,7 @@
 //! is built separately, and clear errors about unsuitable servers.
 
 mod holding_off;
+mod indexes;
 mod meeting;
 mod refusals;
 pub mod restoring;

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use facefleet::domain::ErasureTarget;
+use facefleet::domain::{ErasureTarget, Lane};
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Erasures, Maintenance, NewErasure, Results, StoreError};
+use facefleet::store::{
+    Erasures, Maintenance, NewErasure, RemovedImages, Results, Retention, StoreError,
+};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
 use super::roles::{guided, url_of};
-use crate::support::{gallery, profile, scored, uri};
+use crate::support::{content, gallery, job, profile, scored, uri};
 
 #[tokio::test]
 async fn each_right_that_is_missing_is_named_with_what_to_do() {
@@ -127,4 +129,9 @@ async fn only_the_owner_may_erase_and_workers_know_what_was_erased() {
     owner.rewrite().await.unwrap();
     let recorded = worker.record(&[scored("one", &[50])]).await.unwrap();
     assert!(recorded[0].is_erased());
+    let hash = content(b"two").unwrap().hash;
+    let known = worker.ends_erased(&job(Lane::Scan, "one"), hash).await.unwrap();
+    assert_eq!(known, Some(true));
+    let may = [worker.may_remove().await.unwrap(), owner.may_remove().await.unwrap()];
+    assert_eq!(may, [false, true], "who may do what retention asks for");
 }

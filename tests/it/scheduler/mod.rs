@@ -1,5 +1,6 @@
 //! What processes do that run schedules, on both stores, with work that only notes its runs.
 
+mod barred;
 mod busy;
 mod clock;
 mod handover;
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use barred::what_a_process_has_no_right_to_do_is_left_to_others_for_ever;
 use busy::{
     a_silent_run_waits_for_a_process_that_is_at_other_runs,
     a_slot_waits_for_a_process_that_is_at_other_runs, runs_that_wait_for_their_pace_take_no_room,
@@ -38,6 +40,8 @@ const LONG: Duration = Duration::from_secs(61);
 struct NotedWork {
     /// It cannot read what is to be read.
     blind: bool,
+    /// It has no right to do it.
+    barred: bool,
     /// The store or the queue is gone while it works.
     unlucky: bool,
     slots: Mutex<Vec<(String, UtcTime)>>,
@@ -58,6 +62,9 @@ impl SlotWork for NotedWork {
     }
 
     async fn can_go_on(&self, _: &RunPlan) -> Result<(), RunError> {
+        if self.barred {
+            return Err(RunError::NoRight("it may not".into()));
+        }
         if self.blind { Err(RunError::NotHere("it sees nothing".into())) } else { Ok(()) }
     }
 
@@ -375,6 +382,7 @@ on_both_stores! {
     a_slot_waits_for_a_process_that_is_at_other_runs
     a_silent_run_waits_for_a_process_that_is_at_other_runs
     runs_that_wait_for_their_pace_take_no_room
+    what_a_process_has_no_right_to_do_is_left_to_others_for_ever
     a_silent_run_is_left_to_others_for_an_hour
     a_silent_run_is_taken_over_by_those_that_have_its_schedule
     a_run_that_kills_its_processes_fails

@@ -126,6 +126,27 @@ pub async fn an_erasure_knows_its_contents_until_it_ends(home: impl Home) {
     assert_eq!(uris(&store).await, [""; 0]);
 }
 
+pub async fn an_erasure_that_finds_nothing_left_keeps_its_time(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[40])]).await.unwrap();
+    let erased = store.erase(&of_image("one")).await.unwrap();
+    store.end_erasure(erased.id, &ErasureCounts::default()).await.unwrap();
+    home.change(
+        "UPDATE erasures SET ended_at_ms = ended_at_ms - 864000000",
+        "UPDATE erasures SET ended_at = ended_at - interval '10 days'",
+    )
+    .await;
+    let first = store.erasures().await.unwrap().remove(0);
+    let by_eve = NewErasure { by: "Eve".parse().unwrap(), ..of_image("one") };
+    assert_eq!(store.erase(&by_eve).await.unwrap(), first);
+    let nothing = ErasureCounts::default();
+    assert_eq!(store.end_erasure(first.id, &nothing).await.unwrap(), first);
+    let mut chips = ErasureCounts::default();
+    chips.add(ErasurePlace::Chips, 1);
+    let last = store.end_erasure(first.id, &chips).await.unwrap();
+    assert!(last.ended_at > first.ended_at, "something was left");
+}
+
 pub async fn an_erased_subject_is_gone_with_its_images(home: impl Home) {
     let store = opened(&home).await;
     for (image, of, degrees) in [

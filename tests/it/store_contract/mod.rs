@@ -14,6 +14,7 @@ mod ids;
 mod live;
 mod missing;
 mod notes;
+mod places;
 mod profiles;
 mod reading;
 mod reapplying;
@@ -261,6 +262,7 @@ macro_rules! store_contract {
             erasing {
                 an_erased_image_is_gone_and_stays_gone
                 an_erasure_knows_its_contents_until_it_ends
+                an_erasure_that_finds_nothing_left_keeps_its_time
                 an_erased_subject_is_gone_with_its_images
                 an_erased_gallery_is_gone_and_its_campaigns_are_cancelled
                 jobs_of_erased_images_count_in_their_campaign
@@ -287,8 +289,16 @@ macro_rules! store_contract {
                 whether_something_is_known_is_told_without_a_trial
                 contents_that_another_gallery_has_are_no_remains
             }
+            places {
+                what_others_have_at_an_erased_place_stays_when_it_is_erased_again
+                an_image_that_is_erased_again_takes_nobody_elses_with_it
+                an_erased_person_takes_nobody_elses_bytes_from_their_places
+                an_image_that_is_named_by_its_number_leaves_what_others_have_at_its_place
+            }
             retention {
                 images_that_nobody_has_are_removed_and_no_scan_brings_them_back
+                a_removed_version_beside_a_kept_one_is_not_read_again
+                whether_a_job_would_end_as_erased_is_told_before_its_image_is_analysed
                 an_enrolment_brings_back_what_retention_removed_and_not_what_was_erased
                 the_latest_result_says_how_old_an_image_is
                 rejected_enrolments_go_with_images_that_nobody_has

@@ -17,7 +17,7 @@ use super::{Home, opened};
 use crate::support::{content, gallery, job, scored, uri, with_job};
 
 /// Erasures are forgotten, as in a backup from before them.
-async fn restored(home: &impl Home) -> Arc<dyn Store> {
+pub async fn restored(home: &impl Home) -> Arc<dyn Store> {
     for table in ["tombstones", "erasure_contents", "erasures"] {
         let forget = format!("DELETE FROM {table}");
         home.change(&forget, &forget).await;
@@ -26,7 +26,7 @@ async fn restored(home: &impl Home) -> Arc<dyn Store> {
 }
 
 /// What the receipt of an erasure says.
-async fn receipt(store: &Arc<dyn Store>, erasure: &Erasure) -> ErasedBefore {
+pub async fn receipt(store: &Arc<dyn Store>, erasure: &Erasure) -> ErasedBefore {
     ErasedBefore {
         id: erasure.id,
         gallery: erasure.gallery.clone(),

@@ -9,7 +9,7 @@ pub use audit::{
 };
 
 use facefleet::domain::{
-    Curated, ErasureTarget, ImageId, JobRecord, LabelledImage, Outcome, Reason, ReasonCode,
+    Curated, ErasureTarget, ImageId, JobRecord, LabelledImage, Lane, Outcome, Reason, ReasonCode,
     RetentionCounts, RetentionId, RetentionRule, SubjectName, UtcTime, Verdict, VerdictId,
 };
 use facefleet::store::{
@@ -21,7 +21,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::enrolments::{decided, enrolment, name, subject};
 use super::verdicts::{curation, image, judge};
 use super::{Home, a, images, opened, under_b};
-use crate::support::{content, gallery, scored, stamp, unfetched, uri, with_job};
+use crate::support::{content, gallery, job, scored, stamp, unfetched, uri, with_job};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -119,6 +119,50 @@ pub async fn images_that_nobody_has_are_removed_and_no_scan_brings_them_back(hom
     assert!(!were_removed(&store, "other", "v1").await);
     let changed = JobRecord { content: content(b"new"), ..scored("nobody's", &[50]) };
     assert_eq!(are_erased(&store, &[changed]).await, [false], "another image");
+}
+
+pub async fn a_removed_version_beside_a_kept_one_is_not_read_again(home: impl Home) {
+    let store = opened(&home).await;
+    let version = |record: JobRecord, bytes: &[u8], version: &str| {
+        let record = JobRecord { content: content(bytes), ..record };
+        with_job(record, |job| job.stamp = Some(stamp(version)))
+    };
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    store.record(&[version(scored("one", &[50]), b"new", "v2")]).await.unwrap();
+    assert_eq!(removed(&store, RetentionRule::Images, tomorrow()).await.images, 1);
+    assert_eq!(subject(&store, "Ann").await.references.len(), 1);
+    assert!(were_removed(&store, "one", "v2").await, "Ann's version does not bring it back");
+    assert!(!were_removed(&store, "one", "v3").await);
+    // Whoever is enrolled with it brings it back, whatever the listing then says of it.
+    decided(&store, &version(enrolment("one", "Bob", 60, 0.0), b"new", "v3")).await;
+    assert!(!were_removed(&store, "one", "v2").await);
+    assert_eq!(are_erased(&store, &[version(scored("one", &[50]), b"new", "v2")]).await, [false]);
+}
+
+pub async fn whether_a_job_would_end_as_erased_is_told_before_its_image_is_analysed(
+    home: impl Home,
+) {
+    let store = opened(&home).await;
+    let ask = async |image: &str, bytes: &[u8], of: Option<&str>| {
+        let mut job = job(Lane::Scan, image);
+        job.subject = of.map(name);
+        store.ends_erased(&job, content(bytes).unwrap().hash).await.unwrap()
+    };
+    assert_eq!(ask("one", b"one", None).await, None, "nothing was ever erased");
+    store.record(&[scored("one", &[50]), scored("two", &[50])]).await.unwrap();
+    let target = ErasureTarget::Image(uri("one"));
+    let by = "Olga".parse().unwrap();
+    store.erase(&NewErasure { gallery: gallery(), target, by }).await.unwrap();
+    removed(&store, RetentionRule::Images, tomorrow()).await;
+    for (image, bytes, of, ends) in [
+        ("one", b"new" as &[u8], None, true),
+        ("copy", b"one", Some("Ann"), true),
+        ("two", b"two", None, true),
+        ("two", b"two", Some("Ann"), false),
+        ("two", b"new", None, false),
+    ] {
+        assert_eq!(ask(image, bytes, of).await, Some(ends), "{image} {of:?}");
+    }
 }
 
 pub async fn an_enrolment_brings_back_what_retention_removed_and_not_what_was_erased(

@@ -3,7 +3,7 @@ INSERT INTO erased_images (id)
 SELECT i.id
 FROM images i
 WHERE i.gallery_id = $1
-    AND octet_length(i.content_hash) > 0
+    AND i.content_hash <> ''
     AND i.content_hash IN (
         SELECT o.content_hash FROM erased_images x JOIN images o ON o.id = x.id
     )

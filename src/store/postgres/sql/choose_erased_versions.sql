@@ -5,3 +5,4 @@ FROM images i
 WHERE i.gallery_id = $1
     AND i.uri_key IN (SELECT o.uri_key FROM erased_images x JOIN images o ON o.id = x.id)
     AND i.id NOT IN (SELECT x.id FROM erased_images x)
+RETURNING id

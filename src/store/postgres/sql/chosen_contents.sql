@@ -1,10 +1,10 @@
--- One look at the gallery's images, which have no index by content.
-SELECT i.content_hash
-FROM images i
-WHERE i.gallery_id = $1
-    AND octet_length(i.content_hash) > 0
-    AND i.content_hash IN (
-        SELECT o.content_hash FROM erased_images x JOIN images o ON o.id = x.id
+SELECT DISTINCT o.content_hash
+FROM erased_images x
+JOIN images o ON o.id = x.id
+WHERE o.content_hash <> ''
+    AND NOT EXISTS (
+        SELECT FROM images i
+        WHERE i.content_hash = o.content_hash AND i.content_hash <> ''
+            AND i.gallery_id = $1
+            AND i.id NOT IN (SELECT y.id FROM erased_images y)
     )
-GROUP BY i.content_hash
-HAVING bool_and(i.id IN (SELECT y.id FROM erased_images y))

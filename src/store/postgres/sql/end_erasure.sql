@@ -1,4 +1,5 @@
-UPDATE erasures SET counts = $2, ended_at = now()
+-- An erasure that had ended, and removed nothing since, keeps its time.
+UPDATE erasures SET counts = $2, ended_at = CASE WHEN $3 THEN now() ELSE coalesce(ended_at, now()) END
 WHERE id = $1
 RETURNING
     id, gallery, kind, target, erased_by, counts,

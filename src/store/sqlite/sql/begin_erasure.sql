@@ -1,4 +1,5 @@
+-- Of the same target, the erasure that is there, as it is.
 INSERT INTO erasures (id, gallery, kind, target, erased_by, counts, begun_at_ms)
 VALUES (?1, ?2, ?3, ?4, ?5, '{}', ?6)
-ON CONFLICT (target) DO UPDATE SET erased_by = excluded.erased_by, ended_at_ms = NULL
+ON CONFLICT (target) DO UPDATE SET target = excluded.target
 RETURNING id, gallery, kind, target, erased_by, counts, begun_at_ms, ended_at_ms

@@ -5,3 +5,4 @@ FROM images i
 WHERE i.gallery_id = ?1
     AND i.uri IN (SELECT o.uri FROM temp.erased_images x JOIN images o ON o.id = x.id)
     AND i.id NOT IN (SELECT x.id FROM temp.erased_images x)
+RETURNING id

@@ -1,10 +1,10 @@
--- One look at the gallery's images, which have no index by content.
-SELECT i.content_hash
-FROM images i
-WHERE i.gallery_id = ?1
-    AND length(i.content_hash) > 0
-    AND i.content_hash IN (
-        SELECT o.content_hash FROM temp.erased_images x JOIN images o ON o.id = x.id
+SELECT DISTINCT o.content_hash
+FROM temp.erased_images x
+JOIN images o ON o.id = x.id
+WHERE o.content_hash <> x''
+    AND NOT EXISTS (
+        SELECT 1 FROM images i
+        WHERE i.content_hash = o.content_hash AND i.content_hash <> x''
+            AND +i.gallery_id = ?1
+            AND i.id NOT IN (SELECT y.id FROM temp.erased_images y)
     )
-GROUP BY i.content_hash
-HAVING min(i.id IN (SELECT y.id FROM temp.erased_images y))

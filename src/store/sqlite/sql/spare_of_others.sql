@@ -18,3 +18,4 @@ WHERE id IN (
     WHERE s.name <> ?1 AND e.decision <> 'rejected'
         AND (i.verdict_subject IS NULL OR i.verdict_subject <> ?1)
 )
+RETURNING id
