@@ -28,6 +28,7 @@ const SQLITE: &[File] = &[
     (19, "retention", include_str!("../../migrations/sqlite/0019_retention.sql")),
     (20, "erasure_key", include_str!("../../migrations/sqlite/0020_erasure_key.sql")),
     (21, "picture_hash", include_str!("../../migrations/sqlite/0021_picture_hash.sql")),
+    (23, "moves", include_str!("../../migrations/sqlite/0023_moves.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -51,6 +52,7 @@ const POSTGRES: &[File] = &[
     (18, "retention", include_str!("../../migrations/postgres/0018_retention.sql")),
     (19, "erasure_key", include_str!("../../migrations/postgres/0019_erasure_key.sql")),
     (20, "picture_hash", include_str!("../../migrations/postgres/0020_picture_hash.sql")),
+    (22, "moves", include_str!("../../migrations/postgres/0022_moves.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

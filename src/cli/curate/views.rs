@@ -252,9 +252,13 @@ fn why(evidence: &Evidence) -> String {
             "their means have similarity {similarity:.4}, these two images {images:.4}; {few} and \
              {many} images"
         ),
-        Evidence::Missing { since, campaign, moved } => {
-            let moved = if *moved { ", and its bytes are in the other place" } else { "" };
-            format!("not listed since {since:.19}Z, campaign {campaign}{moved}")
+        Evidence::Missing { since, campaign, moved, copied } => {
+            let bytes = match (moved, copied) {
+                (true, _) => ", and its bytes are in the other place",
+                (_, true) => ", and the other image is a copy that may have been there before",
+                _ => "",
+            };
+            format!("not listed since {since:.19}Z, campaign {campaign}{bytes}")
         }
         Evidence::BestOf(images) => format!("the best of {images}"),
     }
