@@ -68,7 +68,9 @@ impl MissingImages for PostgresStore {
             if !self.is_tracked(campaign).await? {
                 return Ok(None);
             }
+            // Planned each time: a plan of when nothing was missing yet would read all that is.
             let rows: Vec<NotFoundRow> = sqlx::query_as(include_str!("sql/not_found.sql"))
+                .persistent(false)
                 .bind(campaign.0)
                 .bind(column(roots, |root| root.itself().to_owned()))
                 .bind(column(roots, |root| root.below().to_owned()))
