@@ -65,7 +65,7 @@ impl MissingTracker {
     }
 
     /// Notes what a chunk of the listing found, before it counts as listed. Once something could
-    /// not be listed, it is not known any more what is missing; what is found is there all the same.
+    /// not be listed, nobody knows what is missing; what is found is there all the same.
     pub(super) async fn track(
         &mut self,
         store: &dyn MissingImages,

@@ -80,7 +80,7 @@ pub async fn prune(
     }
 }
 
-/// Those that are not in their place. What moved is in its new place: otherwise, a later scan tells.
+/// Those that are not in their place. What moved is in its new one: otherwise, a later scan tells.
 async fn not_there(listing: &Listing, missing: Vec<MissingImage>) -> Vec<MissingImage> {
     let look = |image: MissingImage| async move {
         let is_gone = listing.presence(&image.uri).await == Presence::Gone;
