@@ -21,9 +21,7 @@ use super::rescore::RescoreImages;
 use crate::domain::{
     Campaign, CampaignProgress, Job, JobId, LabelledImage, Lane, ListedChunk, Selection,
 };
-use crate::images::{
-    Listing, ListingEntry, ListingError, NotListed, NotListedReason, Root, is_past,
-};
+use crate::images::{Listing, ListingEntry, ListingError, NotListed, Root, is_past};
 use crate::queue::JobQueue;
 use crate::store::{ListingKey, Store};
 
@@ -169,7 +167,9 @@ impl Lister {
         // Chunks of what is ready: the first images are scored while the others are listed.
         let mut chunks = entries.ready_chunks(CHUNK);
         while let Some(chunk) = self.stop.run_until_cancelled(chunks.next()).await.flatten() {
-            self.track(&chunk).await?;
+            if let Some(tracker) = &mut self.tracker {
+                tracker.track(self.store.as_ref(), &self.campaign, &chunk).await?;
+            }
             let (images, broken) = self.images_of(chunk).await;
             if self.not_images.is_closed() {
                 return Ok(None);
@@ -205,32 +205,6 @@ impl Lister {
         }
         self.store.end_listing(self.listing).await?;
         Ok(check)
-    }
-
-    /// Notes what was found, before this counts as listed. A listing that failed says no more.
-    async fn track(&mut self, chunk: &[Result<Entry, GalleryError>]) -> Result<(), GalleryError> {
-        let Some(tracker) = &mut self.tracker else { return Ok(()) };
-        let store = self.store.as_ref();
-        let (mut found, mut fails) = (Vec::with_capacity(chunk.len()), false);
-        for entry in chunk.iter().flatten() {
-            match entry {
-                Entry::Image(listed) => found.push(listed.image.image.clone()),
-                Entry::NotAnImage(NotAnImage::Unlisted(_)) => fails = true,
-                Entry::NotAnImage(NotAnImage::NotListed(other)) => {
-                    fails |= other.reason == NotListedReason::EmptyRoot;
-                    tracker.brought |= other.reason.is_option();
-                    // It is no image for this scan, and it is there. Files are looked at.
-                    let object = other.uri.clone().filter(|uri| uri.scheme() != "file");
-                    found.extend(object);
-                }
-            }
-        }
-        tracker.found(store, &self.campaign, &found).await?;
-        if fails {
-            tracker.give_up(store, &self.campaign).await?;
-            self.tracker = None;
-        }
-        Ok(())
     }
 
     /// The images of `chunk`, and the error that ends the listing; reports everything else.
@@ -321,6 +295,7 @@ impl Lister {
             return Ok(known);
         }
         let mut current = self.store.up_to_date(gallery, profile, &self.selection, images).await?;
+        self.bring_back(images, &current).await?;
         if *lane != Lane::Enrol {
             // They would end as erased, unless they are somebody's now.
             let removed = self.store.were_removed(gallery, images).await?;
@@ -335,6 +310,21 @@ impl Lister {
             .zip(accepted)
             .map(|(current, accepted)| current && accepted)
             .collect())
+    }
+
+    /// Those of `images` that are up to date are there: one that was gone comes back, as it does
+    /// when a tracked listing finds it.
+    async fn bring_back(
+        &self,
+        images: &[LabelledImage],
+        up_to_date: &[bool],
+    ) -> Result<(), GalleryError> {
+        let seen = images.iter().zip(up_to_date).filter(|(_, up_to_date)| **up_to_date);
+        let seen: Vec<_> = seen.map(|(listed, _)| listed.image.clone()).collect();
+        if self.tracker.is_none() && !seen.is_empty() {
+            self.store.note_found(&self.campaign, &seen).await?;
+        }
+        Ok(())
     }
 
     /// Publishes the jobs of a chunk that was noted before, without those that were skipped or have

@@ -7,10 +7,10 @@ use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
-use super::list::Images;
-use crate::domain::{Campaign, ImageId, ImageUri, Lane, UriRoot};
-use crate::images::{Listing, Presence};
-use crate::store::{MissingImages, NotFoundImage};
+use super::list::{Entry, Images, NotAnImage};
+use crate::domain::{Campaign, ImageId, Lane, UriRoot};
+use crate::images::{Listing, NotListedReason, Presence};
+use crate::store::{MissingImages, PlacedImage};
 
 /// Images that were not found and are read at once.
 const PAGE: u32 = 2000;
@@ -31,8 +31,10 @@ pub(super) struct MissingTracker {
     listing: Listing,
     covered: Vec<UriRoot>,
     tracks: bool,
+    /// Whether something could not be listed.
+    failed: bool,
     /// Whether the listing brought anything, or left it out because somebody asked for that.
-    pub(super) brought: bool,
+    brought: bool,
 }
 
 impl MissingTracker {
@@ -45,6 +47,7 @@ impl MissingTracker {
             listing: (**listing).clone(),
             covered,
             tracks: false,
+            failed: false,
             brought: false,
         })
     }
@@ -61,27 +64,37 @@ impl MissingTracker {
         Ok(())
     }
 
-    /// Notes what the listing found.
-    pub(super) async fn found(
+    /// Notes what a chunk of the listing found, before it counts as listed. Once something could
+    /// not be listed, nobody knows what is missing; what is found is there all the same.
+    pub(super) async fn track(
         &mut self,
         store: &dyn MissingImages,
         campaign: &Campaign,
-        uris: &[ImageUri],
+        chunk: &[Result<Entry, GalleryError>],
     ) -> Result<(), GalleryError> {
-        self.brought |= !uris.is_empty();
-        if self.tracks && !uris.is_empty() {
-            store.note_found(campaign.id, &campaign.gallery, uris).await?;
+        let (mut found, mut fails) = (Vec::with_capacity(chunk.len()), false);
+        for entry in chunk.iter().flatten() {
+            match entry {
+                Entry::Image(listed) => found.push(listed.image.image.clone()),
+                Entry::NotAnImage(NotAnImage::Unlisted(_)) => fails = true,
+                Entry::NotAnImage(NotAnImage::NotListed(other)) => {
+                    fails |= other.reason == NotListedReason::EmptyRoot;
+                    self.brought |= other.reason.is_option();
+                    // It is no image for this scan, and it is there. Files are looked at.
+                    let object = other.uri.clone().filter(|uri| uri.scheme() != "file");
+                    found.extend(object);
+                }
+            }
+        }
+        if fails && !self.failed {
+            self.failed = true;
+            store.untrack_listing(campaign.id, false).await?;
+        }
+        self.brought |= !found.is_empty();
+        if self.tracks && !found.is_empty() {
+            store.note_found(campaign, &found).await?;
         }
         Ok(())
-    }
-
-    /// Gives up: the listing cannot tell what is missing, whatever it brings.
-    pub(super) async fn give_up(
-        &mut self,
-        store: &dyn MissingImages,
-        campaign: &Campaign,
-    ) -> Result<(), GalleryError> {
-        Ok(store.untrack_listing(campaign.id).await?)
     }
 
     /// Marks what is missing, once the listing is complete. None if it cannot tell, or `stop` was
@@ -92,14 +105,18 @@ impl MissingTracker {
         campaign: &Campaign,
         stop: &CancellationToken,
     ) -> Result<Option<SourceCheck>, GalleryError> {
+        if self.failed {
+            return Ok(None);
+        }
         let mut check = SourceCheck::default();
         if !self.tracks {
             // The gallery has no images that could be missing.
+            store.untrack_listing(campaign.id, true).await?;
             return Ok(Some(check));
         }
         if !self.brought {
             // Something else may be where the images were: a share that is not mounted.
-            store.untrack_listing(campaign.id).await?;
+            store.untrack_listing(campaign.id, false).await?;
             return Ok(None);
         }
         let mut after = None;
@@ -118,14 +135,13 @@ impl MissingTracker {
             check.missing += gone.len() as u64;
             check.unsure += of(Presence::EmptyFolder).count() as u64;
         }
-        store.untrack_listing(campaign.id).await?;
+        store.untrack_listing(campaign.id, true).await?;
         Ok(Some(check))
     }
 
-    async fn look(&self, images: Vec<NotFoundImage>) -> Vec<(ImageId, Presence)> {
-        let look = |image: NotFoundImage| async move {
-            (image.id, self.listing.presence(&image.uri).await)
-        };
+    async fn look(&self, images: Vec<PlacedImage>) -> Vec<(ImageId, Presence)> {
+        let look =
+            |image: PlacedImage| async move { (image.id, self.listing.presence(&image.uri).await) };
         stream::iter(images).map(look).buffer_unordered(LOOKS_AT_ONCE).collect().await
     }
 }

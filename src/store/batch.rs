@@ -8,17 +8,19 @@ use super::counts::{Change, Counted, Ends, JobToCount};
 use super::encoding::selection_key;
 use super::enrolling::{EnrolmentTables, enrol, lock_asked};
 use super::fault::Fault;
+use super::judging::VerdictTables;
+use super::missing::bring_back;
 use super::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion, decide, rounds};
 use super::retaining::{RemovedTables, find_barred};
 use super::rows::corrupt;
 use super::{Effect, Recorded, StoreError};
-use crate::domain::{CampaignId, End, JobRecord, OutcomeKind};
+use crate::domain::{CampaignId, End, GalleryName, JobRecord, Lane, OutcomeKind};
 
 /// The name of a gallery and the id of a profile.
 pub(super) type ScopeName<'a> = (&'a str, &'a str);
 
 /// Reads and writes the rows of a batch, inside its transaction.
-pub(super) trait BatchTables: EnrolmentTables + RemovedTables {
+pub(super) trait BatchTables: EnrolmentTables + RemovedTables + VerdictTables {
     /// The ids of galleries with profiles, in the order of `names`; fewer if some are new.
     fn find_scopes(
         &mut self,
@@ -127,14 +129,16 @@ async fn write(
     tables.lock(&batch).await?;
     let asked = lock_asked(tables, records, &scopes).await?;
     let mut recorded: Vec<Option<Recorded>> = vec![None; records.len()];
+    let mut found = Vec::new();
     for round in rounds(records) {
         let items: Vec<Item<'_>> = round.into_iter().map(item).collect();
-        record_round(tables, &items, &mut recorded).await?;
+        found.extend(record_round(tables, &items, &mut recorded).await?);
     }
     let mut recorded: Vec<Recorded> = recorded
         .into_iter()
         .collect::<Option<_>>()
         .ok_or_else(|| corrupt("a record without an answer"))?;
+    bring_all_back(tables, records, &found).await?;
     enrol(tables, asked, &mut recorded).await?;
     let written = scopes.iter().zip(&recorded).filter(|(_, answer)| answer.effect == Effect::New);
     let touched: BTreeSet<i64> = written.map(|(scope, _)| scope.gallery_profile).collect();
@@ -169,11 +173,12 @@ fn scope_name(record: &JobRecord) -> ScopeName<'_> {
     (record.job.gallery.as_str(), record.profile.as_str())
 }
 
+/// Records a round. The images that were missing and are there.
 async fn record_round(
     tables: &mut impl BatchTables,
     items: &[Item<'_>],
     recorded: &mut [Option<Recorded>],
-) -> Result<(), Fault> {
+) -> Result<Vec<(usize, i64)>, Fault> {
     let versions = tables.versions(items).await?;
     let decisions: Vec<_> =
         items.iter().zip(&versions).map(|(item, stored)| decide(item, stored)).collect();
@@ -183,11 +188,30 @@ async fn record_round(
     } else {
         NewIds::default()
     };
-    let plan = Plan::new(items, &versions, &decisions, ids)?;
+    let mut plan = Plan::new(items, &versions, &decisions, ids)?;
+    let found = std::mem::take(&mut plan.found);
     tables.write(&plan).await?;
     let ended = plan.ended();
     let ends = if ended.is_empty() { HashMap::new() } else { tables.ends(&ended).await? };
     plan.answer(&ends, recorded);
+    Ok(found)
+}
+
+/// Ends that these images of records are missing.
+async fn bring_all_back(
+    tables: &mut impl BatchTables,
+    records: &[JobRecord],
+    found: &[(usize, i64)],
+) -> Result<(), Fault> {
+    let mut images: BTreeMap<(&GalleryName, Lane), BTreeSet<i64>> = BTreeMap::new();
+    for (index, image) in found {
+        let job = &records[*index].job;
+        images.entry((&job.gallery, job.lane)).or_default().insert(*image);
+    }
+    for ((gallery, lane), images) in images {
+        let images: Vec<i64> = images.into_iter().collect();
+        bring_back(tables, gallery, (lane, "its bytes were read again"), &images).await?;
+    }
     Ok(())
 }
 

@@ -39,6 +39,10 @@ pub(super) struct ChangeOfPlaces {
 
 /// Reads and writes the rows of verdicts, inside a transaction.
 pub(super) trait VerdictTables: Send {
+    /// Locks the places of these images, and of those that they changed places with, until the end
+    /// of the transaction. Whoever records locks places before images, too.
+    fn lock_places(&mut self, images: &[i64]) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Those of these images that the gallery has, locked until the end of the transaction.
     fn judged_images(
         &mut self,
@@ -79,6 +83,9 @@ pub(super) trait VerdictTables: Send {
         states: &[NewImageState],
     ) -> impl Future<Output = Result<Vec<(i64, i64)>, Fault>> + Send;
 
+    /// Ends that these images are missing.
+    fn end_missing(&mut self, images: &[i64]) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Gives the images of each pair, which no other pair has, the URIs of each other.
     fn change_places(
         &mut self,
@@ -92,6 +99,8 @@ struct JudgedImage {
     subject: Option<SubjectName>,
     /// None: no bytes came.
     hash: Option<[u8; 32]>,
+    /// It is a reference, or it was decided whether it is one.
+    enrolled: bool,
     before: Curated,
     live: Vec<(Option<VerdictId>, Verdict)>,
 }
@@ -102,7 +111,7 @@ impl JudgedImage {
         let hash = row.content_hash.as_slice().try_into().ok();
         let live: Vec<_> = live.into_iter().map(|it| (Some(it.id), it.verdict)).collect();
         let before = Curated::after(live.iter().map(|(_, verdict)| verdict));
-        Ok(Self { subject, hash, before, live })
+        Ok(Self { subject, hash, enrolled: row.enrolled, before, live })
     }
 
     fn state(&self) -> Curated {
@@ -161,6 +170,7 @@ pub(super) async fn judge(
     if let Some(name) = erased_names(tables, &new.gallery, &named).await?.first() {
         return Ok(Judged::Erased((*name).clone()));
     }
+    lock_places(tables, new).await?;
     let mut images = match read(tables, new).await? {
         Ok(images) => images,
         Err(unknown) => return Ok(Judged::UnknownImage(unknown)),
@@ -170,7 +180,7 @@ pub(super) async fn judge(
     for (id, verdict) in &new.verdicts {
         let told = told_by_other(&images, *id, verdict);
         if let Verdict::Moved(other) = verdict
-            && !is_same_image(&images, *id, *other)
+            && !is_new_place(&images, *id, *other)
         {
             return Ok(Judged::Changed(*id));
         }
@@ -231,11 +241,32 @@ pub(super) async fn choose_among(
     if changed.is_empty() { Ok(()) } else { tables.write_references(&changed).await }
 }
 
-/// Whether two images have the same bytes, and jobs named no other subject at the new place `id`.
-fn is_same_image(images: &BTreeMap<ImageId, JudgedImage>, id: ImageId, other: ImageId) -> bool {
+/// Whether two images have the same bytes, and nothing is known of the one at the new place `id`
+/// that the other one would replace: no other subject, reference, decision or verdict.
+fn is_new_place(images: &BTreeMap<ImageId, JudgedImage>, id: ImageId, other: ImageId) -> bool {
     let (Some(one), Some(two)) = (images.get(&id), images.get(&other)) else { return false };
     let named = one.subject.is_some() && one.subject != two.subject;
-    id != other && one.hash.is_some() && one.hash == two.hash && !named
+    let of_place =
+        |verdict| matches!(verdict, &Verdict::Gone | &Verdict::Moved(_) | &Verdict::Found);
+    let judged = !one.live.iter().all(|(_, verdict)| of_place(verdict));
+    let is_same = id != other && one.hash.is_some() && one.hash == two.hash;
+    is_same && !named && !judged && !one.enrolled
+}
+
+/// Before any row is locked.
+async fn lock_places(tables: &mut impl VerdictTables, new: &NewCuration) -> Result<(), Fault> {
+    let mut changing = BTreeSet::new();
+    for (id, verdict) in &new.verdicts {
+        match verdict {
+            Verdict::Moved(other) => changing.extend([id.0, other.0]),
+            Verdict::Undo(_) => changing.extend([id.0]),
+            _ => {}
+        }
+    }
+    if changing.is_empty() {
+        return Ok(());
+    }
+    tables.lock_places(&changing.into_iter().collect::<Vec<_>>()).await
 }
 
 /// Whether a verdict about the other image says that these two are not the same.

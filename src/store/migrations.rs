@@ -29,6 +29,7 @@ const SQLITE: &[File] = &[
     (20, "erasure_key", include_str!("../../migrations/sqlite/0020_erasure_key.sql")),
     (21, "picture_hash", include_str!("../../migrations/sqlite/0021_picture_hash.sql")),
     (22, "removed_versions", include_str!("../../migrations/sqlite/0022_removed_versions.sql")),
+    (23, "moves", include_str!("../../migrations/sqlite/0023_moves.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -53,6 +54,7 @@ const POSTGRES: &[File] = &[
     (19, "erasure_key", include_str!("../../migrations/postgres/0019_erasure_key.sql")),
     (20, "picture_hash", include_str!("../../migrations/postgres/0020_picture_hash.sql")),
     (21, "removed_versions", include_str!("../../migrations/postgres/0021_removed_versions.sql")),
+    (22, "moves", include_str!("../../migrations/postgres/0022_moves.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

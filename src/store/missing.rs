@@ -2,15 +2,25 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
-use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot, UtcTime};
+use super::enrolling::EnrolmentTables;
+use super::erasing::TombstoneTables;
+use super::fault::Fault;
+use super::judging::{VerdictTables, judge};
+use super::rows::corrupt;
+use super::{Judged, NewCuration, StoreError};
+use crate::domain::{
+    Campaign, CampaignId, GalleryName, ImageId, ImageUri, Lane, UriRoot, UtcTime, Verdict,
+};
 
-/// An image of the gallery that a listing did not bring.
+/// Why an image that was gone is not any more, if a listing says so.
+pub(super) const LISTED: &str = "a listing brought it again";
+
+/// An image of the gallery, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFoundImage {
+pub struct PlacedImage {
     /// The image.
     pub id: ImageId,
-    /// Where it was.
+    /// Its place.
     pub uri: ImageUri,
 }
 
@@ -38,15 +48,19 @@ pub struct MissingImage {
     pub campaign: CampaignId,
     /// When it did not.
     pub since: UtcTime,
-    /// An image of the same bytes in another place, of which nothing is known that this one would
+    /// An image of the same bytes in another place, below the roots of the query. It came since
+    /// this one was last known to be in its place, and nothing is known of it that this one would
     /// replace: no other subject, reference, decision or verdict.
-    pub moved_to: Option<ImageId>,
+    pub moved_to: Option<PlacedImage>,
+    /// If there is none: any other image of the same bytes, in its place.
+    pub copied_to: Option<ImageId>,
 }
 
 /// Images that a complete listing of their source did not bring.
 #[async_trait]
 pub trait MissingImages: Send + Sync {
-    /// Begins to note what a listing finds. Whether it is noted: not if the gallery has no images.
+    /// Begins to note what a listing finds. Whether there is anything to note: not if the gallery
+    /// has no images.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -56,21 +70,16 @@ pub trait MissingImages: Send + Sync {
         gallery: &GalleryName,
     ) -> Result<bool, StoreError>;
 
-    /// Notes what a listing found. What was missing there is not any more; a verdict is added for
-    /// what was gone. Returns how many images were gone.
+    /// Notes what the listing of a campaign found, if that is tracked. What was missing there is
+    /// not any more; a verdict is added for what was gone. Returns how many images were gone.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn note_found(
-        &self,
-        campaign: CampaignId,
-        gallery: &GalleryName,
-        uris: &[ImageUri],
-    ) -> Result<u64, StoreError>;
+    async fn note_found(&self, campaign: &Campaign, uris: &[ImageUri]) -> Result<u64, StoreError>;
 
     /// Current images below `roots` that were there when the listing began, that it did not find,
     /// and that were not missing before. In the order of their ids, after one of them. None if what
-    /// the listing found was not noted from its beginning.
+    /// the listing found was not noted from its beginning, or something could not be listed.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -80,7 +89,7 @@ pub trait MissingImages: Send + Sync {
         roots: &[UriRoot],
         after: Option<ImageId>,
         limit: u32,
-    ) -> Result<Option<Vec<NotFoundImage>>, StoreError>;
+    ) -> Result<Option<Vec<PlacedImage>>, StoreError>;
 
     /// Notes that these images are missing.
     ///
@@ -92,11 +101,13 @@ pub trait MissingImages: Send + Sync {
         images: &[ImageId],
     ) -> Result<(), StoreError>;
 
-    /// Forgets what a listing found, and what listings found that are over.
+    /// Forgets what a listing found. `complete`: it found all that is there. Images that come from
+    /// then on are new places of images that it found and later ones do not.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn untrack_listing(&self, campaign: CampaignId) -> Result<(), StoreError>;
+    async fn untrack_listing(&self, campaign: CampaignId, complete: bool)
+    -> Result<(), StoreError>;
 
     /// Images that are missing, and not gone by a verdict, in the order of their ids.
     ///
@@ -105,19 +116,28 @@ pub trait MissingImages: Send + Sync {
     async fn missing(&self, query: &MissingQuery) -> Result<Vec<MissingImage>, StoreError>;
 }
 
-/// What the verdicts say that a listing adds.
-pub(super) fn found_again(
+/// Ends that these images are missing, because they are there, and adds a verdict about those that
+/// were gone. `why`: the lane of what found them, and how. Returns how many were gone.
+pub(super) async fn bring_back(
+    tables: &mut (impl VerdictTables + TombstoneTables + EnrolmentTables),
     gallery: &GalleryName,
+    (lane, why): (Lane, &str),
     images: &[i64],
-) -> Result<super::NewCuration, super::fault::Fault> {
-    use super::rows::corrupt;
-    use crate::domain::Verdict;
-    Ok(super::NewCuration {
+) -> Result<u64, Fault> {
+    if images.is_empty() {
+        return Ok(0);
+    }
+    let new = NewCuration {
         gallery: gallery.clone(),
-        by: "scan".parse().map_err(corrupt)?,
-        reason: Some("a listing brought it again".parse().map_err(corrupt)?),
+        by: lane.as_str().parse().map_err(corrupt)?,
+        reason: Some(why.parse().map_err(corrupt)?),
         verdicts: images.iter().map(|image| (ImageId(*image), Verdict::Found)).collect(),
         exact: false,
         rules: None,
-    })
+    };
+    let Judged::Written { verdicts, .. } = judge(tables, &new).await? else {
+        return Err(corrupt("an image that was missing is unknown"));
+    };
+    tables.end_missing(images).await?;
+    Ok(verdicts)
 }

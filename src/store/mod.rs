@@ -60,7 +60,7 @@ pub use erasures::{Erasable, Erasures, NewErasure};
 pub use filter::PageFilter;
 pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
-pub use missing::{MissingImage, MissingImages, MissingQuery, NotFoundImage};
+pub use missing::{MissingImage, MissingImages, MissingQuery, PlacedImage};
 pub use profile_choice::{ProfileChoiceError, choose_profile};
 pub use profiles::{GalleryProfile, NewActivation, ProfileCoverage, Profiles, StoredProfile};
 pub use reading::{

@@ -76,6 +76,8 @@ pub(super) struct StoredVersion {
     pub(super) image: i64,
     /// Empty if no bytes came.
     pub(super) hash: Vec<u8>,
+    /// A listing did not find it, or a verdict says that it is gone.
+    pub(super) missing: bool,
     pub(super) result: Option<StoredResult>,
 }
 
@@ -226,6 +228,13 @@ fn ended_notes(item: &Item<'_>, stored: &[StoredVersion]) -> impl Iterator<Item 
     results.filter(move |result| has_bytes && result.noted).map(|result| result.id)
 }
 
+/// The image of `item`, if it was missing: its bytes were read, so it is there.
+fn found(item: &Item<'_>, stored: &[StoredVersion]) -> Option<i64> {
+    let was_read = item.record.content.is_some() && !item.record.from_chips;
+    let own = |version: &&StoredVersion| version.missing && version.hash == item.hash();
+    Some(stored.iter().filter(|_| was_read).find(own)?.image)
+}
+
 /// How many ids a round needs for new rows.
 #[derive(Clone, Copy)]
 pub(super) struct NeededIds {
@@ -291,6 +300,8 @@ pub(super) struct Plan<'a> {
     pub(super) stamps: Vec<(i64, &'a str)>,
     /// Images with a subject that a repeat names.
     pub(super) subjects: Vec<(i64, &'a str)>,
+    /// Indexes of records in the batch, with their images that were missing and are there.
+    pub(super) found: Vec<(usize, i64)>,
     /// Results to write.
     pub(super) new: Vec<NewResult<'a>>,
     answers: Vec<Answer>,
@@ -319,6 +330,7 @@ impl<'a> Plan<'a> {
         ids: &mut NewIds,
     ) -> Result<(), Fault> {
         self.end_notes.extend(ended_notes(item, stored));
+        self.found.extend(found(item, stored).map(|image| (item.index, image)));
         if let Decision::Repeat { restamp, .. } | Decision::Revive { restamp, .. } = decision {
             self.stamps.extend(restamp.zip(item.stamp()));
             self.subjects.extend(subject(item, stored));

@@ -153,6 +153,7 @@ row! {
         selection: Option<String>,
         stamp: Option<String>,
         job_id: Option<Uuid>,
+        missing: bool,
     }
 }
 
@@ -182,9 +183,14 @@ pub(super) fn versions(
     for mut row in rows {
         let result = row.result()?;
         let of_item = usize::try_from(row.item).ok().and_then(|item| versions.get_mut(item));
-        of_item
-            .ok_or_else(|| corrupt("a version of an image that was not asked for"))?
-            .push(StoredVersion { image: row.image_id, hash: row.content_hash, result });
+        of_item.ok_or_else(|| corrupt("a version of an image that was not asked for"))?.push(
+            StoredVersion {
+                image: row.image_id,
+                hash: row.content_hash,
+                missing: row.missing,
+                result,
+            },
+        );
     }
     Ok(versions)
 }

@@ -143,10 +143,10 @@ pub struct SuggestionView {
     /// The image.
     #[serde(flatten)]
     pub image: CuratedImageView,
-    /// The image that it is compared with.
+    /// The image that it is compared with; of `missing`, a copy that may have been there before.
     pub other: Option<CuratedImageView>,
     /// `low_quality`, `same_bytes`, `same_picture`, `unlike`, `one_person`, `best`, `missing`
-    /// or `moved`: `other` has the bytes, in another place.
+    /// or `moved`: `other` has the bytes, in a new place.
     pub evidence: &'static str,
     /// `same_picture` and `one_person`: the similarity of the two images. `unlike`: that with the
     /// mean of its subject's other images.

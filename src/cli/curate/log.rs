@@ -75,7 +75,9 @@ fn line(stored: &StoredVerdict) -> String {
         Verdict::Reassign(subject) => format!("reassign to '{}':", subject.as_str()),
         Verdict::NotTheSame(other) => format!("not the same as image {other}:"),
         Verdict::Gone => "gone".to_owned(),
-        Verdict::Moved(other) => format!("moved, and now image {other}:"),
+        Verdict::Moved(other) => {
+            format!("moved: image {other} has its new place, and its old one has")
+        }
         Verdict::Found => "found again".to_owned(),
         Verdict::Undo(of) => format!("undo verdict {of}:"),
     };

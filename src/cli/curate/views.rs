@@ -268,9 +268,13 @@ fn why(evidence: &Evidence) -> String {
             counted(*few as u64, "image"),
             counted(*many as u64, "image")
         ),
-        Evidence::Missing { since, campaign, moved } => {
-            let moved = if *moved { ", and its bytes are in the other place" } else { "" };
-            format!("not listed since {since:.19}Z, campaign {campaign}{moved}")
+        Evidence::Missing { since, campaign, moved, copied } => {
+            let bytes = match (moved, copied) {
+                (true, _) => ", and its bytes are in the other place",
+                (_, true) => ", and the other image is a copy that may have been there before",
+                _ => "",
+            };
+            format!("not listed since {since:.19}Z, campaign {campaign}{bytes}")
         }
         Evidence::BestOf(1) => "the only image of its subject".to_owned(),
         Evidence::BestOf(images) => format!("the best of {images}"),

@@ -27,14 +27,13 @@ pub struct Pruned {
     pub curations: Vec<CurationId>,
 }
 
-/// What follows for missing images, each with its verdict. Only one can have moved to one place:
-/// the others come later.
-fn verdicts(missing: &[MissingImage]) -> impl Iterator<Item = (&MissingImage, (ImageId, Verdict))> {
-    let mut taken = BTreeSet::new();
-    missing.iter().filter_map(move |image| match image.moved_to {
-        None => Some((image, (image.id, Verdict::Gone))),
-        Some(place) => taken.insert(place).then_some((image, (place, Verdict::Moved(image.id)))),
-    })
+/// What follows for a missing image, and the image that it is about. None if another one of those
+/// before has moved to its place: it comes later.
+fn verdict(missing: &MissingImage, taken: &mut BTreeSet<ImageId>) -> Option<(ImageId, Verdict)> {
+    match &missing.moved_to {
+        None => Some((missing.id, Verdict::Gone)),
+        Some(place) => taken.insert(place.id).then_some((place.id, Verdict::Moved(missing.id))),
+    }
 }
 
 /// Takes the images out that are missing below the roots of `listing`, and are not there now: rules
@@ -63,7 +62,9 @@ pub async fn prune(
             let Some(last) = missing.last() else { break };
             query.after = Some(last.id);
             let missing = not_there(listing, missing).await;
-            let given: Vec<_> = verdicts(&missing).map(|(_, given)| given).collect();
+            let mut taken = BTreeSet::new();
+            let given: Vec<_> =
+                missing.iter().filter_map(|image| verdict(image, &mut taken)).collect();
             if given.is_empty() {
                 continue;
             }
@@ -79,10 +80,15 @@ pub async fn prune(
     }
 }
 
-/// Those that are not in their place.
+/// Those that are not in their place. What moved is in its new one: otherwise, a later scan tells.
 async fn not_there(listing: &Listing, missing: Vec<MissingImage>) -> Vec<MissingImage> {
     let look = |image: MissingImage| async move {
-        (listing.presence(&image.uri).await == Presence::Gone).then_some(image)
+        let is_gone = listing.presence(&image.uri).await == Presence::Gone;
+        let is_there = match &image.moved_to {
+            Some(place) if is_gone => listing.presence(&place.uri).await == Presence::There,
+            _ => true,
+        };
+        (is_gone && is_there).then_some(image)
     };
     let looked = stream::iter(missing).map(look).buffered(LOOKS_AT_ONCE);
     looked.filter_map(std::future::ready).collect().await
@@ -99,26 +105,29 @@ pub(super) async fn missing(
         images.images.iter().map(|image| (image.image.id, image)).collect();
     let mut query =
         MissingQuery { gallery: gallery.clone(), below: None, after: None, limit: PAGE };
-    let mut rows = Vec::new();
+    let (mut rows, mut taken) = (Vec::new(), BTreeSet::new());
     while rows.len() < limit {
         let page = store.missing(&query).await?;
         let Some(last) = page.last() else { break };
         query.after = Some(last.id);
-        let row = |(missing, (about, verdict)): (&MissingImage, (ImageId, Verdict))| {
-            let other = missing.moved_to.and_then(|place| by_id.get(&place));
+        rows.extend(page.iter().filter_map(|missing| {
+            let image = by_id.get(&missing.id)?;
+            let (about, verdict) = verdict(missing, &mut taken)?;
+            let moved_to = missing.moved_to.as_ref().map(|place| place.id);
+            let other = moved_to.or(missing.copied_to).and_then(|place| by_id.get(&place));
             Some(Suggestion {
-                image: shown(by_id.get(&missing.id)?),
+                image: shown(image),
                 other: other.map(|image| shown(image)),
                 evidence: Evidence::Missing {
                     since: missing.since,
                     campaign: missing.campaign,
-                    moved: missing.moved_to.is_some(),
+                    moved: moved_to.is_some(),
+                    copied: moved_to.is_none() && other.is_some(),
                 },
                 verdict: Some(verdict),
                 images: vec![about],
             })
-        };
-        rows.extend(verdicts(&page).filter_map(row));
+        }));
     }
     rows.truncate(limit);
     Ok(rows)

@@ -90,8 +90,10 @@ pub enum Evidence {
         since: UtcTime,
         /// The campaign that listed.
         campaign: CampaignId,
-        /// The other image has its bytes, in another place.
+        /// The other image has its bytes, in a new place.
         moved: bool,
+        /// The other image has its bytes, and may have had them when this one was there.
+        copied: bool,
     },
 }
 
@@ -174,7 +176,7 @@ impl From<&Suggestion> for SuggestionView {
             Evidence::BestOf(images) => {
                 (view.evidence, view.subject_images) = ("best", count(*images));
             }
-            Evidence::Missing { since, campaign, moved } => {
+            Evidence::Missing { since, campaign, moved, .. } => {
                 view.evidence = if *moved { "moved" } else { "missing" };
                 (view.missing_since, view.missing_in_campaign) = (Some(*since), Some(*campaign));
             }

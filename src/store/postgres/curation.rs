@@ -1,4 +1,6 @@
-//! Verdicts about images. Whoever adds some locks the rows of their images first.
+//! Verdicts about images. Whoever adds some locks the rows of their images first, and before them
+//! the places of images that change places, as whoever records does. Where a record and a verdict
+//! wait for each other all the same, Postgres ends one of them, which is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +76,14 @@ impl Curation for PostgresStore {
 }
 
 impl VerdictTables for PostgresTables<'_> {
+    async fn lock_places(&mut self, images: &[i64]) -> Result<(), Fault> {
+        sqlx::query(include_str!("sql/lock_places.sql"))
+            .bind(images)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     async fn judged_images(
         &mut self,
         gallery: &GalleryName,
@@ -147,16 +157,19 @@ impl VerdictTables for PostgresTables<'_> {
         self.judge_references(&images).await
     }
 
-    /// Locks the places first, as whoever records does.
+    async fn end_missing(&mut self, images: &[i64]) -> Result<(), Fault> {
+        sqlx::query("DELETE FROM missing_images WHERE image_id = ANY ($1)")
+            .bind(images)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     async fn change_places(&mut self, pairs: &[ChangeOfPlaces]) -> Result<(), Fault> {
         let moved: Vec<i64> = column(pairs, |pair| pair.moved);
         let others: Vec<i64> = column(pairs, |pair| pair.other);
         let hashes: Vec<Vec<u8>> = column(pairs, |pair| pair.hash.to_vec());
-        for step in [
-            include_str!("sql/lock_places.sql"),
-            include_str!("sql/free_places.sql"),
-            include_str!("sql/change_places.sql"),
-        ] {
+        for step in [include_str!("sql/free_places.sql"), include_str!("sql/change_places.sql")] {
             sqlx::query(step).bind(&moved).bind(&others).execute(&mut *self.connection).await?;
         }
         sqlx::query(include_str!("sql/end_change_of_places.sql"))

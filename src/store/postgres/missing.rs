@@ -6,13 +6,12 @@ use uuid::Uuid;
 use super::batch::PostgresTables;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE, column, uri_key};
-use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
+use crate::domain::{Campaign, CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
 use crate::store::erasing::TombstoneTables;
 use crate::store::fault::Fault;
-use crate::store::judging::judge;
-use crate::store::missing::found_again;
-use crate::store::rows::{MissingRow, NotFoundRow, corrupt};
-use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
+use crate::store::missing::{LISTED, bring_back};
+use crate::store::rows::{MissingRow, NotFoundRow};
+use crate::store::{MissingImage, MissingImages, MissingQuery, PlacedImage, StoreError};
 
 #[async_trait]
 impl MissingImages for PostgresStore {
@@ -22,22 +21,17 @@ impl MissingImages for PostgresStore {
         gallery: &GalleryName,
     ) -> Result<bool, StoreError> {
         self.answer(WRITE, async {
-            sqlx::query(include_str!("sql/track_listing.sql"))
+            Ok(sqlx::query_scalar(include_str!("sql/track_listing.sql"))
                 .bind(campaign.0)
                 .bind(gallery.as_str())
-                .execute(&self.pool)
-                .await?;
-            self.is_tracked(campaign).await
+                .fetch_one(&self.pool)
+                .await?)
         })
         .await
     }
 
-    async fn note_found(
-        &self,
-        campaign: CampaignId,
-        gallery: &GalleryName,
-        uris: &[ImageUri],
-    ) -> Result<u64, StoreError> {
+    async fn note_found(&self, campaign: &Campaign, uris: &[ImageUri]) -> Result<u64, StoreError> {
+        let Campaign { id, gallery, lane, .. } = campaign;
         let keys: Vec<Uuid> = column(uris, uri_key);
         let keys = keys.as_slice();
         let write = || async move {
@@ -49,21 +43,10 @@ impl MissingImages for PostgresStore {
                 .bind(keys)
                 .fetch_all(&mut *transaction)
                 .await?;
-            let mut were_gone = 0;
-            if !back.is_empty() {
-                let mut tables = PostgresTables::new(&mut transaction);
-                let judged = judge(&mut tables, &found_again(gallery, &back)?).await?;
-                let Judged::Written { verdicts, .. } = judged else {
-                    return Err(corrupt("an image that was missing is unknown"));
-                };
-                were_gone = verdicts;
-                sqlx::query("DELETE FROM missing_images WHERE image_id = ANY ($1)")
-                    .bind(&back)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            let mut tables = PostgresTables::new(&mut transaction);
+            let were_gone = bring_back(&mut tables, gallery, (*lane, LISTED), &back).await?;
             sqlx::query(include_str!("sql/note_found.sql"))
-                .bind(campaign.0)
+                .bind(id.0)
                 .bind(gallery.as_str())
                 .bind(keys)
                 .execute(&mut *transaction)
@@ -80,12 +63,14 @@ impl MissingImages for PostgresStore {
         roots: &[UriRoot],
         after: Option<ImageId>,
         limit: u32,
-    ) -> Result<Option<Vec<NotFoundImage>>, StoreError> {
+    ) -> Result<Option<Vec<PlacedImage>>, StoreError> {
         self.answer(READ, async {
             if !self.is_tracked(campaign).await? {
                 return Ok(None);
             }
+            // Planned each time: a plan of when nothing was missing yet would read all that is.
             let rows: Vec<NotFoundRow> = sqlx::query_as(include_str!("sql/not_found.sql"))
+                .persistent(false)
                 .bind(campaign.0)
                 .bind(column(roots, |root| root.itself().to_owned()))
                 .bind(column(roots, |root| root.below().to_owned()))
@@ -115,12 +100,27 @@ impl MissingImages for PostgresStore {
         .await
     }
 
-    async fn untrack_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
+    async fn untrack_listing(
+        &self,
+        campaign: CampaignId,
+        complete: bool,
+    ) -> Result<(), StoreError> {
         self.answer(WRITE, async {
-            sqlx::query(include_str!("sql/untrack_listing.sql"))
-                .bind(campaign.0)
-                .execute(&self.pool)
-                .await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let ended = match complete {
+                true => sqlx::query(include_str!("sql/end_tracking.sql"))
+                    .bind(campaign.0)
+                    .execute(&mut *transaction)
+                    .await?
+                    .rows_affected(),
+                false => 0,
+            };
+            let step = match ended {
+                0 => include_str!("sql/fail_tracking.sql"),
+                _ => include_str!("sql/untrack_listing.sql"),
+            };
+            sqlx::query(step).bind(campaign.0).execute(&mut *transaction).await?;
+            transaction.commit().await?;
             Ok(())
         })
         .await
@@ -146,7 +146,8 @@ impl MissingImages for PostgresStore {
 impl PostgresStore {
     /// Whether it is noted what the campaign's listing finds.
     async fn is_tracked(&self, campaign: CampaignId) -> Result<bool, Fault> {
-        let tracked = "SELECT EXISTS (SELECT FROM tracked_listings WHERE campaign_id = $1)";
+        let tracked =
+            "SELECT EXISTS (SELECT FROM tracked_listings WHERE campaign_id = $1 AND NOT failed)";
         Ok(sqlx::query_scalar(tracked).bind(campaign.0).fetch_one(&self.pool).await?)
     }
 }

@@ -6,7 +6,7 @@ use super::{parsed, time};
 use crate::domain::{CampaignId, ImageId};
 use crate::store::fault::Fault;
 use crate::store::row::row;
-use crate::store::{MissingImage, NotFoundImage};
+use crate::store::{MissingImage, PlacedImage};
 
 row! {
     /// An image that a listing did not bring.
@@ -24,23 +24,30 @@ row! {
         campaign_id: Uuid,
         since_ms: i64,
         moved_to: Option<i64>,
+        moved_to_uri: Option<String>,
+        copied_to: Option<i64>,
     }
 }
 
 impl NotFoundRow {
-    pub(in crate::store) fn image(self) -> Result<NotFoundImage, Fault> {
-        Ok(NotFoundImage { id: ImageId(self.id), uri: parsed(&self.uri)? })
+    pub(in crate::store) fn image(self) -> Result<PlacedImage, Fault> {
+        Ok(PlacedImage { id: ImageId(self.id), uri: parsed(&self.uri)? })
     }
 }
 
 impl MissingRow {
     pub(in crate::store) fn image(self) -> Result<MissingImage, Fault> {
+        let placed = |(id, uri): (i64, &String)| {
+            Ok::<_, Fault>(PlacedImage { id: ImageId(id), uri: parsed(uri)? })
+        };
+        let moved_to = self.moved_to.zip(self.moved_to_uri.as_ref()).map(placed).transpose()?;
         Ok(MissingImage {
             id: ImageId(self.image_id),
             uri: parsed(&self.uri)?,
             campaign: CampaignId(self.campaign_id),
             since: time(self.since_ms)?,
-            moved_to: self.moved_to.map(ImageId),
+            copied_to: self.copied_to.filter(|_| moved_to.is_none()).map(ImageId),
+            moved_to,
         })
     }
 }

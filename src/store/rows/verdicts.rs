@@ -13,6 +13,8 @@ row! {
         pub(in crate::store) image_id: i64,
         pub(in crate::store) subject: Option<String>,
         pub(in crate::store) content_hash: Vec<u8>,
+        /// It is a reference, or it was decided whether it is one.
+        pub(in crate::store) enrolled: bool,
     }
 }
 

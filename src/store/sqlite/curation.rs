@@ -74,6 +74,10 @@ impl Curation for SqliteStore {
 
 /// The transaction holds the write lock of the file.
 impl VerdictTables for SqliteTables<'_> {
+    async fn lock_places(&mut self, _: &[i64]) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn judged_images(
         &mut self,
         gallery: &GalleryName,
@@ -144,6 +148,10 @@ impl VerdictTables for SqliteTables<'_> {
             .execute(&mut *self.0)
             .await?;
         self.judge_references(&states.iter().map(|state| state.image).collect::<Vec<_>>()).await
+    }
+
+    async fn end_missing(&mut self, images: &[i64]) -> Result<(), Fault> {
+        self.update(include_str!("sql/end_missing.sql"), images).await
     }
 
     async fn change_places(&mut self, pairs: &[ChangeOfPlaces]) -> Result<(), Fault> {

@@ -4,12 +4,11 @@ use async_trait::async_trait;
 
 use super::batch::SqliteTables;
 use super::{SqliteStore, json, now_ms};
-use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
+use crate::domain::{Campaign, CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
 use crate::store::fault::Fault;
-use crate::store::judging::judge;
-use crate::store::missing::found_again;
-use crate::store::rows::{MissingRow, NotFoundRow, corrupt};
-use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
+use crate::store::missing::{LISTED, bring_back};
+use crate::store::rows::{MissingRow, NotFoundRow};
+use crate::store::{MissingImage, MissingImages, MissingQuery, PlacedImage, StoreError};
 
 /// The URI of each root, and the first and the one after the last of those below it.
 fn ranges(roots: &[UriRoot]) -> String {
@@ -24,27 +23,25 @@ impl MissingImages for SqliteStore {
         gallery: &GalleryName,
     ) -> Result<bool, StoreError> {
         self.answer(async {
-            let tracked = sqlx::query(include_str!("sql/track_listing.sql"))
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let tracked = sqlx::query_scalar(include_str!("sql/track_listing.sql"))
                 .bind(campaign.0)
                 .bind(gallery.as_str())
-                .execute(&self.writer)
+                .fetch_one(&mut *transaction)
                 .await?;
-            Ok(tracked.rows_affected() > 0)
+            transaction.commit().await?;
+            Ok(tracked)
         })
         .await
     }
 
-    async fn note_found(
-        &self,
-        campaign: CampaignId,
-        gallery: &GalleryName,
-        uris: &[ImageUri],
-    ) -> Result<u64, StoreError> {
+    async fn note_found(&self, campaign: &Campaign, uris: &[ImageUri]) -> Result<u64, StoreError> {
+        let Campaign { id, gallery, lane, .. } = campaign;
         let uris = json(uris.iter().map(ImageUri::as_str));
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             sqlx::query(include_str!("sql/note_found.sql"))
-                .bind(campaign.0)
+                .bind(id.0)
                 .bind(gallery.as_str())
                 .bind(&uris)
                 .execute(&mut *transaction)
@@ -54,16 +51,8 @@ impl MissingImages for SqliteStore {
                 .bind(&uris)
                 .fetch_all(&mut *transaction)
                 .await?;
-            let mut were_gone = 0;
-            if !back.is_empty() {
-                let mut tables = SqliteTables(&mut transaction);
-                let judged = judge(&mut tables, &found_again(gallery, &back)?).await?;
-                let Judged::Written { verdicts, .. } = judged else {
-                    return Err(corrupt("an image that was missing is unknown"));
-                };
-                were_gone = verdicts;
-                tables.update(include_str!("sql/end_missing.sql"), &back).await?;
-            }
+            let mut tables = SqliteTables(&mut transaction);
+            let were_gone = bring_back(&mut tables, gallery, (*lane, LISTED), &back).await?;
             transaction.commit().await?;
             Ok(were_gone)
         })
@@ -76,9 +65,9 @@ impl MissingImages for SqliteStore {
         roots: &[UriRoot],
         after: Option<ImageId>,
         limit: u32,
-    ) -> Result<Option<Vec<NotFoundImage>>, StoreError> {
+    ) -> Result<Option<Vec<PlacedImage>>, StoreError> {
         self.answer(async {
-            let tracked = "SELECT 1 FROM tracked_listings WHERE campaign_id = ?1";
+            let tracked = "SELECT 1 FROM tracked_listings WHERE campaign_id = ?1 AND failed = 0";
             let tracked: Option<i64> =
                 sqlx::query_scalar(tracked).bind(campaign.0).fetch_optional(&self.readers).await?;
             if tracked.is_none() {
@@ -114,12 +103,32 @@ impl MissingImages for SqliteStore {
         .await
     }
 
-    async fn untrack_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
+    async fn untrack_listing(
+        &self,
+        campaign: CampaignId,
+        complete: bool,
+    ) -> Result<(), StoreError> {
         self.answer(async {
-            sqlx::query(include_str!("sql/untrack_listing.sql"))
-                .bind(campaign.0)
-                .execute(&self.writer)
-                .await?;
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let ended = match complete {
+                true => sqlx::query(include_str!("sql/end_tracking.sql"))
+                    .bind(campaign.0)
+                    .execute(&mut *transaction)
+                    .await?
+                    .rows_affected(),
+                false => 0,
+            };
+            let steps = match ended {
+                0 => &[
+                    "UPDATE tracked_listings SET failed = 1 WHERE campaign_id = ?1",
+                    "DELETE FROM found_images WHERE campaign_id = ?1",
+                ][..],
+                _ => &[include_str!("sql/untrack_listing.sql")],
+            };
+            for step in steps {
+                sqlx::query(*step).bind(campaign.0).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
             Ok(())
         })
         .await

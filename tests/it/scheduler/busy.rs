@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use facefleet::gallery::schedules::RUNS_AT_ONCE;
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a process looks for slots that are due.
+const POLL: Duration = Duration::from_millis(20);
 
 fn paced(name: &str) -> Schedule {
     let rate = Some("1/s".parse().unwrap());
@@ -128,9 +129,8 @@ impl SlotWork for PacedWork {
             return Ok(WorkEnd::Stopped);
         }
         self.most.fetch_max(self.working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        for _ in 0..100 {
-            yield_now().await;
-        }
+        // Long enough for others to begin, if they may.
+        sleep(10 * POLL).await;
         self.working.fetch_sub(1, Ordering::SeqCst);
         self.done.fetch_add(1, Ordering::SeqCst);
         Ok(WorkEnd::Done)
@@ -148,12 +148,11 @@ pub async fn runs_that_wait_for_their_pace_take_no_room(home: impl Home) {
     let work = Arc::new(PacedWork::default());
     let watching = Scheduler::new(store.clone(), work.clone(), "me".into(), own.into(), true);
     let stop = CancellationToken::new();
-    let poll = Duration::from_millis(20);
-    let watched = tokio::spawn(watching.watch(poll, 1, stop.clone(), |_: &ClaimedRun| {}));
+    let watched = tokio::spawn(watching.watch(POLL, 1, stop.clone(), |_: &ClaimedRun| {}));
     let give_up = Instant::now() + PATIENCE;
     while work.done.load(Ordering::SeqCst) < 3 {
         assert!(Instant::now() < give_up, "{:?}", runs(&store).await);
-        sleep(Duration::from_millis(20)).await;
+        sleep(POLL).await;
     }
     let running = |run: &&ScheduleRun| run.state == RunState::Running && !run.silent;
     assert_eq!(runs(&store).await.iter().filter(running).count(), 2, "those with a pace go on");

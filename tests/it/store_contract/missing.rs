@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    Campaign, ErasureTarget, ImageId, OutcomeKind, ReferenceState, UriRoot, Verdict,
+    Campaign, ErasureTarget, ImageId, JobId, JobRecord, Outcome, OutcomeKind, ReferenceRules,
+    ReferenceState, UriRoot, Verdict,
 };
-use facefleet::store::{ListingKey, MissingImage, MissingQuery, NewErasure, Store};
+use facefleet::gallery::curate::{CurateQuery, CurateView, Curator, apply, preview};
+use facefleet::store::{Judged, ListingKey, MissingImage, MissingQuery, NewErasure, Store};
 
 use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, subject};
-use super::verdicts::{image, judge, log};
+use super::verdicts::{curation, image, judge, log};
 use super::{Home, a, images, opened};
-use crate::support::{content, gallery, scored, uri};
+use crate::support::{content, gallery, scored, unfetched, uri, with_job};
 
 fn below(place: &str) -> Vec<UriRoot> {
     vec![UriRoot::new(&place.parse().unwrap())]
@@ -19,15 +21,38 @@ fn below(place: &str) -> Vec<UriRoot> {
 
 /// A complete listing that finds these: what it does not find is missing.
 async fn listed(store: &Arc<dyn Store>, found: &[&str]) -> Vec<ImageId> {
+    listed_with(store, found, &[]).await
+}
+
+/// As [`listed`], and the listing brings these, which are new.
+async fn listed_with(store: &Arc<dyn Store>, found: &[&str], new: &[JobRecord]) -> Vec<ImageId> {
+    let campaign = tracked(store).await;
+    find(store, &campaign, found).await;
+    store.record(new).await.unwrap();
+    end(store, &campaign).await
+}
+
+/// A listing that begins.
+async fn tracked(store: &Arc<dyn Store>) -> Campaign {
     let campaign = begun(store).await;
     assert!(store.track_listing(campaign.id, &gallery()).await.unwrap());
-    find(store, &campaign, found).await;
-    end(store, &campaign).await
+    campaign
+}
+
+/// The bytes of another image, in this place.
+fn copy(place: &str, of: &str) -> JobRecord {
+    JobRecord { content: content(of.as_bytes()), ..scored(place, &[50]) }
+}
+
+/// The place that each missing image moved to, and the place of another copy.
+async fn places(store: &Arc<dyn Store>) -> Vec<(Option<ImageId>, Option<ImageId>)> {
+    let found = missing(store, None).await.into_iter();
+    found.map(|image| (image.moved_to.map(|place| place.id), image.copied_to)).collect()
 }
 
 async fn find(store: &Arc<dyn Store>, campaign: &Campaign, found: &[&str]) -> u64 {
     let uris: Vec<_> = found.iter().map(|name| uri(name)).collect();
-    store.note_found(campaign.id, &gallery(), &uris).await.unwrap()
+    store.note_found(campaign, &uris).await.unwrap()
 }
 
 async fn end(store: &Arc<dyn Store>, campaign: &Campaign) -> Vec<ImageId> {
@@ -40,7 +65,7 @@ async fn end(store: &Arc<dyn Store>, campaign: &Campaign) -> Vec<ImageId> {
         missing.extend(page.iter().map(|image| image.id));
     }
     store.mark_missing(campaign.id, &missing).await.unwrap();
-    store.untrack_listing(campaign.id).await.unwrap();
+    store.untrack_listing(campaign.id, true).await.unwrap();
     store.end_listing(ListingKey::from(campaign.id)).await.unwrap();
     missing
 }
@@ -65,7 +90,9 @@ pub async fn what_a_complete_listing_does_not_find_is_missing(home: impl Home) {
     let store = opened(&home).await;
     let first = begun(&store).await;
     assert!(!store.track_listing(first.id, &gallery()).await.unwrap(), "there is nothing to miss");
-    assert_eq!(store.not_found(first.id, &below("file:///photos"), None, 9).await.unwrap(), None);
+    let none = store.not_found(first.id, &below("file:///photos"), None, 9).await.unwrap();
+    assert_eq!(none, Some(Vec::new()), "also if it goes on after an interruption");
+    store.untrack_listing(first.id, true).await.unwrap();
     let names = ["one", "two", "three", "below/four"];
     store.record(&names.map(|name| scored(name, &[50]))).await.unwrap();
 
@@ -131,15 +158,14 @@ pub async fn a_moved_image_keeps_what_is_known_of_it(home: impl Home) {
     let one = image(&store, "one").await;
     judge(&store, vec![(one, Verdict::Keep)]).await;
     // The same bytes, in two places.
-    for place in ["b/moved", "c/copy"] {
-        let mut moved = scored(place, &[60]);
-        moved.content = content(b"one");
-        moved.outcome = enrolment("one", "Ann", 60, 0.0).outcome;
-        store.record(&[moved]).await.unwrap();
-    }
+    let moved = ["b/moved", "c/copy"].map(|place| {
+        let outcome = enrolment("one", "Ann", 60, 0.0).outcome;
+        JobRecord { outcome, ..copy(place, "one") }
+    });
+    assert_eq!(listed_with(&store, &["two"], &moved).await, [one]);
     let moved = image(&store, "b/moved").await;
-    assert_eq!(listed(&store, &["two", "b/moved", "c/copy"]).await, [one]);
-    assert_eq!(missing(&store, None).await[0].moved_to, Some(moved));
+    let place = missing(&store, None).await[0].moved_to.clone().unwrap();
+    assert_eq!((place.id, place.uri), (moved, uri("b/moved")));
 
     let curation = judge(&store, vec![(moved, Verdict::Moved(one))]).await;
     let names = ["/photos/b/moved.jpg", "/photos/c/copy.jpg", "/photos/two.jpg"];
@@ -163,26 +189,178 @@ pub async fn a_moved_image_keeps_what_is_known_of_it(home: impl Home) {
     judge(&store, vec![(moved, Verdict::Undo(verdict.id))]).await;
     assert_eq!((image(&store, "one").await, image(&store, "b/moved").await), (one, moved));
     assert_eq!(shown(&store).await.len(), 4);
-    assert_eq!(missing(&store, None).await[0].moved_to, Some(moved));
+    assert_eq!(places(&store).await, [(Some(moved), None)]);
 }
 
 pub async fn only_an_image_of_the_same_bytes_without_a_past_is_a_new_place(home: impl Home) {
     let store = opened(&home).await;
     store.record(&["one", "two"].map(|name| scored(name, &[50]))).await.unwrap();
-    let mut copy = scored("copy", &[50]);
-    copy.content = content(b"one");
-    store.record(&[copy]).await.unwrap();
-    let [one, two, copy] =
+    listed_with(&store, &["two"], &[copy("copy", "one")]).await;
+    let [one, two, place] =
         [image(&store, "one").await, image(&store, "two").await, image(&store, "copy").await];
-    listed(&store, &["two", "copy"]).await;
-    assert_eq!(missing(&store, None).await[0].moved_to, Some(copy));
-    let other = super::verdicts::curation(vec![(two, Verdict::Moved(one))]);
-    assert!(matches!(
-        store.judge(&other).await.unwrap(),
-        facefleet::store::Judged::Changed(image) if image == two
-    ));
-    judge(&store, vec![(copy, Verdict::Keep)]).await;
-    assert_eq!(missing(&store, None).await[0].moved_to, None, "somebody decided about it");
+    assert_eq!(places(&store).await, [(Some(place), None)]);
+    let query = MissingQuery {
+        gallery: gallery(),
+        below: Some(below("file:///photos/one.jpg")),
+        after: None,
+        limit: 9,
+    };
+    let elsewhere = store.missing(&query).await.unwrap();
+    assert_eq!((&elsewhere[0].moved_to, elsewhere[0].copied_to), (&None, Some(place)));
+
+    // What was decided since somebody looked is seen where the verdict is written.
+    let refuses = async |about: ImageId| {
+        let verdict = curation(vec![(about, Verdict::Moved(one))]);
+        assert_eq!(store.judge(&verdict).await.unwrap(), Judged::Changed(about));
+    };
+    refuses(two).await;
+    judge(&store, vec![(place, Verdict::Keep)]).await;
+    assert_eq!(places(&store).await, [(None, Some(place))], "somebody decided about it");
+    refuses(place).await;
+    let keep = log(&store).await[0].id;
+    judge(&store, vec![(place, Verdict::Undo(keep))]).await;
+    let enrolled = JobRecord { content: content(b"one"), ..enrolment("copy", "Ann", 50, 0.0) };
+    decided(&store, &enrolled).await;
+    let lost = "UPDATE images SET subject = NULL";
+    home.change(lost, lost).await;
+    assert_eq!(places(&store).await, [(None, Some(place))], "it is somebody's reference");
+    refuses(place).await;
+}
+
+pub async fn a_copy_that_was_there_with_the_missing_image_is_no_new_place(home: impl Home) {
+    let store = opened(&home).await;
+    let records = [scored("one", &[50]), copy("old", "one"), scored("two", &[50])];
+    store.record(&records).await.unwrap();
+    let old = image(&store, "old").await;
+    listed(&store, &["one", "old", "two"]).await;
+    listed(&store, &["old", "two"]).await;
+    assert_eq!(places(&store).await, [(None, Some(old))]);
+    listed_with(&store, &["one", "old", "two"], &[]).await;
+
+    // A listing that failed, one that was cancelled and one of a new folder alone recorded the new
+    // places, before a complete one misses the images.
+    for (round, found) in [("failed", &["two"][..]), ("stopped", &["two"]), ("new", &[])] {
+        store.record(&[scored(round, &[50])]).await.unwrap();
+        listed(&store, &["one", "old", "two", "failed", "stopped", "new"]).await;
+        let campaign = tracked(&store).await;
+        find(&store, &campaign, found).await;
+        let place = format!("{round}/place");
+        store.record(&[copy(&place, round)]).await.unwrap();
+        match round {
+            "stopped" => store.cancel_listing(ListingKey::from(campaign.id)).await.unwrap(),
+            _ => store.untrack_listing(campaign.id, round == "new").await.unwrap(),
+        }
+        listed(&store, &["one", "old", "two", &place]).await;
+        let place = image(&store, &place).await;
+        assert!(places(&store).await.contains(&(Some(place), None)), "{round}");
+        listed(&store, &["one", "old", "two", "failed", "stopped", "new"]).await;
+    }
+    // What an image that was gone comes back to is a new place, too.
+    let gone = image(&store, "new").await;
+    listed(&store, &["one", "old", "two", "new/place"]).await;
+    judge(&store, vec![(gone, Verdict::Gone)]).await;
+    let there = image(&store, "new/place").await;
+    assert_eq!(listed(&store, &["one", "old", "two", "new"]).await, [there]);
+    assert!(places(&store).await.contains(&(Some(gone), None)));
+}
+
+pub async fn what_is_read_or_up_to_date_is_not_gone(home: impl Home) {
+    let store = opened(&home).await;
+    let ann = enrolment("one", "Ann", 60, 0.0);
+    decided(&store, &ann).await;
+    store.record(&[scored("two", &[50]), scored("three", &[40])]).await.unwrap();
+    let [one, two] = [image(&store, "one").await, image(&store, "two").await];
+    let lost = async || {
+        listed(&store, &["three"]).await;
+        judge(&store, vec![(one, Verdict::Gone), (two, Verdict::Gone)]).await;
+        assert_eq!(shown(&store).await.len(), 1);
+    };
+    lost().await;
+    let again =
+        |record: &JobRecord| with_job(record.clone(), |job| job.id = JobId(uuid::Uuid::now_v7()));
+    // Nobody read the image for these.
+    let chips = JobRecord { from_chips: true, ..again(&scored("two", &[50])) };
+    let unread = unfetched("two", Outcome::Failed("a timeout".into()));
+    store.record(&[chips, again(&unread)]).await.unwrap();
+    assert_eq!(shown(&store).await.len(), 1);
+    let other = JobRecord { content: content(b"other"), ..again(&scored("four", &[50])) };
+    store.record(&[again(&ann), again(&scored("two", &[50])), other]).await.unwrap();
+    let names = ["one", "two", "three", "four"].map(|name| uri(name).for_people().to_string());
+    let mut found = shown(&store).await;
+    assert!(names.iter().all(|name| found.contains(name)), "{found:?}");
+    assert_eq!(missing(&store, None).await, []);
+    assert_eq!(subject(&store, "Ann").await.references[0].state, ReferenceState::Active);
+    let mut given = log(&store).await;
+    given.truncate(2);
+    let mut by: Vec<_> = given.iter().map(|each| (each.by.as_str(), &each.verdict)).collect();
+    by.sort_unstable_by_key(|(by, _)| *by);
+    assert_eq!(by, [("enrol", &Verdict::Found), ("scan", &Verdict::Found)]);
+
+    // A list is no listing of a place: its campaign is not tracked.
+    listed(&store, &["three", "four"]).await;
+    judge(&store, vec![(one, Verdict::Gone), (two, Verdict::Gone)]).await;
+    assert_eq!(find(&store, &begun(&store).await, &["two", "unknown"]).await, 1);
+    found = shown(&store).await;
+    assert_eq!(found.len(), 3, "{found:?}");
+    // So is one whose mark was removed between a look and the verdict.
+    home.change("DELETE FROM missing_images", "DELETE FROM missing_images").await;
+    assert_eq!(find(&store, &begun(&store).await, &["one"]).await, 1);
+}
+
+pub async fn a_listing_that_failed_marks_nothing_and_finds_what_is_back(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&["one", "two", "three"].map(|name| scored(name, &[50]))).await.unwrap();
+    let one = image(&store, "one").await;
+    listed(&store, &["two", "three"]).await;
+    judge(&store, vec![(one, Verdict::Gone)]).await;
+    let campaign = tracked(&store).await;
+    find(&store, &campaign, &["two"]).await;
+    store.untrack_listing(campaign.id, false).await.unwrap();
+    assert_eq!(find(&store, &campaign, &["one"]).await, 1);
+    let roots = below("file:///photos");
+    assert_eq!(store.not_found(campaign.id, &roots, None, 9).await.unwrap(), None);
+    // It begins anew.
+    assert!(store.track_listing(campaign.id, &gallery()).await.unwrap());
+    find(&store, &campaign, &["one", "two"]).await;
+    assert_eq!(end(&store, &campaign).await, [image(&store, "three").await]);
+}
+
+pub async fn what_a_view_of_many_missing_images_suggests_can_be_applied(home: impl Home) {
+    let store = opened(&home).await;
+    // Two of the same bytes, further from each other than what is read at once.
+    let made: Vec<JobRecord> = (0..5001).map(|n| scored(&format!("{n}"), &[50])).collect();
+    let all = [vec![copy("first", "x")], made, vec![copy("last", "x"), scored("kept", &[50])]];
+    for records in all.concat().chunks(500) {
+        store.record(records).await.unwrap();
+    }
+    let campaign = tracked(&store).await;
+    find(&store, &campaign, &["kept"]).await;
+    store.record(&[copy("new", "x")]).await.unwrap();
+    let roots = below("file:///photos");
+    let found = store.not_found(campaign.id, &roots, None, 9000).await.unwrap().unwrap();
+    let found: Vec<ImageId> = found.into_iter().map(|image| image.id).collect();
+    assert_eq!(found.len(), 5003);
+    store.mark_missing(campaign.id, &found).await.unwrap();
+    let query = CurateQuery {
+        gallery: gallery(),
+        view: CurateView::Gone,
+        threshold: 0.8,
+        limit: 9000,
+        threads: 2,
+    };
+    let curator = || Curator {
+        gallery: gallery(),
+        by: "ann".parse().unwrap(),
+        reason: None,
+        rules: ReferenceRules { most: 3, margin: 5.0 },
+    };
+    for suggested in [5002, 1] {
+        let shown = preview(store.as_ref(), &query).await.unwrap();
+        assert_eq!(shown.verdicts().len(), suggested);
+        let (_, given) = apply(store.as_ref(), &query, &shown.name, curator()).await.unwrap();
+        assert_eq!(given, suggested as u64);
+    }
+    assert_eq!(shown(&store).await, ["/photos/kept.jpg", "/photos/new.jpg"]);
 }
 
 pub async fn an_erased_image_is_not_missing(home: impl Home) {

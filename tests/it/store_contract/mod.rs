@@ -325,6 +325,10 @@ macro_rules! store_contract {
                 a_gone_image_is_left_out_until_a_listing_finds_it
                 a_moved_image_keeps_what_is_known_of_it
                 only_an_image_of_the_same_bytes_without_a_past_is_a_new_place
+                a_copy_that_was_there_with_the_missing_image_is_no_new_place
+                what_is_read_or_up_to_date_is_not_gone
+                a_listing_that_failed_marks_nothing_and_finds_what_is_back
+                what_a_view_of_many_missing_images_suggests_can_be_applied
                 an_erased_image_is_not_missing
             }
             curation {

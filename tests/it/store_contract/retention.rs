@@ -294,12 +294,14 @@ fn any_verdict(
     log: &[(ImageId, i64)],
 ) -> (ImageId, Verdict) {
     let image = of[below(random, of.len())];
-    match below(random, 7) {
+    match below(random, 9) {
         0 => (image, Verdict::Exclude),
         1 => (image, Verdict::Restore),
         2 => (image, Verdict::Keep),
         3 => (image, Verdict::Reassign(name(["Ann", "Bob"][below(random, 2)]))),
         4 => (image, Verdict::NotTheSame(of[below(random, of.len())])),
+        5 => (image, Verdict::Gone),
+        6 => (image, Verdict::Found),
         _ if log.is_empty() => (image, Verdict::Keep),
         _ => {
             let (image, id) = log[below(random, log.len())];

@@ -4,5 +4,5 @@ FROM tracked_listings t
 JOIN galleries g ON g.id = t.gallery_id
 CROSS JOIN unnest($3::uuid[]) k (uri_key)
 JOIN images i ON i.gallery_id = g.id AND i.uri_key = k.uri_key
-WHERE t.campaign_id = $1 AND g.name = $2 AND i.id <= t.last_image_id
+WHERE t.campaign_id = $1 AND NOT t.failed AND g.name = $2 AND i.id <= t.last_image_id
 ON CONFLICT DO NOTHING

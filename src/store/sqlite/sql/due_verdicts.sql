@@ -18,10 +18,19 @@ WHERE c.gallery_id = ?1 AND c.decided_at_ms < ?2 AND v.id > ?3
                     (v.verdict IN ('exclude', 'restore', 'keep')
                         AND w.verdict IN ('exclude', 'restore'))
                     OR (v.verdict IN ('keep', 'reassign') AND w.verdict = v.verdict)
-                    OR (v.verdict = 'gone' AND w.verdict = 'found')
+                    OR (v.verdict = 'gone' AND w.verdict IN ('gone', 'moved', 'found'))
                     OR (v.verdict = 'not_the_same' AND w.verdict = v.verdict
                         AND w.other_image_id = v.other_image_id)
                 )
+        ))
+        -- It goes with what it overruled, which comes before it. What was moved may be undone.
+        OR (u.id IS NULL AND v.verdict = 'found' AND NOT EXISTS (
+            SELECT 1
+            FROM verdicts w
+            JOIN curations wc ON wc.id = w.curation_id
+            WHERE w.image_id = v.image_id AND w.id < v.id
+                AND (w.verdict = 'moved' OR (w.verdict = 'gone' AND wc.decided_at_ms >= ?2))
+                AND NOT EXISTS (SELECT 1 FROM verdicts x WHERE x.undoes = w.id)
         ))
     )
 ORDER BY v.id

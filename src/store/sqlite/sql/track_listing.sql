@@ -1,6 +1,21 @@
--- A gallery without images has none that could be missing.
-INSERT INTO tracked_listings (campaign_id, gallery_id, last_image_id)
-SELECT ?1, g.id, (SELECT max(i.id) FROM images i)
-FROM galleries g
-WHERE g.name = ?2 AND EXISTS (SELECT 1 FROM images i WHERE i.gallery_id = g.id)
-ON CONFLICT (campaign_id) DO UPDATE SET gallery_id = excluded.gallery_id
+-- What is new is new since the first listing after the last complete one. A listing that begins
+-- anew may succeed.
+INSERT INTO tracked_listings (campaign_id, gallery_id, last_image_id, new_after)
+SELECT ?1, b.gallery_id, b.last_image_id, min(b.last_image_id, coalesce(
+    (SELECT min(o.new_after) FROM tracked_listings o WHERE o.gallery_id = b.gallery_id),
+    b.last_image_id
+))
+FROM (
+    SELECT
+        coalesce(max(g.id), 0) AS gallery_id,
+        -- A gallery without images has none that could be missing.
+        iif(
+            EXISTS (SELECT 1 FROM images i JOIN galleries o ON o.id = i.gallery_id WHERE o.name = ?2),
+            (SELECT max(i.id) FROM images i), 0
+        ) AS last_image_id
+    FROM galleries g
+    WHERE g.name = ?2
+) b
+WHERE true
+ON CONFLICT (campaign_id) DO UPDATE SET failed = 0
+RETURNING last_image_id > 0

@@ -58,6 +58,8 @@ fn what_is_gone_is_taken_out_and_what_was_moved_keeps_its_subject_and_its_verdic
     let log = sandbox.run(&["curate", "log", "--image", "photos/new/two.jpg"]);
     log.ended(0);
     assert!(log.out.contains("exclude image") && log.out.contains("by Ann"), "{}", log.out);
+    let log = sandbox.run(&["curate", "log", "--image", "photos/biden.jpg"]);
+    assert!(log.out.contains("has its new place, and its old one has image"), "{}", log.out);
     let late = sandbox.run(&["curate", "gone", "--apply", preview["preview"].as_str().unwrap()]);
     late.ended(1);
     let again = scan(&sandbox, &["--prune"], 0);
@@ -152,4 +154,55 @@ fn an_incomplete_listing_prunes_nothing() {
     let list = sandbox.run(&["scan", "--from", "people.csv", "--prune"]);
     list.ended(2);
     assert!(list.err.contains("cannot be used with"), "{}", list.err);
+}
+
+#[test]
+fn an_image_that_is_back_is_found_by_an_enrolment_and_by_a_list() {
+    let sandbox = staff();
+    let all = exported(&sandbox);
+    for command in [&["enrol", "--subjects", "people.csv"][..], &["scan", "--from", "all.txt"]] {
+        for name in ["obama3.jpg", "biden.jpg"] {
+            rename(&sandbox, &format!("photos/{name}"), &format!("away/{name}"));
+        }
+        scan(&sandbox, &["--prune"], 0);
+        assert_eq!(exported(&sandbox), ["obama.jpg", "obama2.jpg"]);
+        // Renamed, they are the same version.
+        for name in ["obama3.jpg", "biden.jpg"] {
+            rename(&sandbox, &format!("away/{name}"), &format!("photos/{name}"));
+        }
+        sandbox.write("all.txt", b"photos/biden.jpg\nphotos/obama3.jpg\n");
+        let run = sandbox.run(&[command, &["--json"]].concat());
+        run.ended(0);
+        let summary = run.json().pop().unwrap()["summary"].clone();
+        assert_ne!(summary["skipped"], json!(0), "{summary}");
+        let search =
+            line(&sandbox.run(&["search", "photos/biden.jpg", "--by", "subject", "--json"]));
+        assert_eq!(search["candidates"][0]["subject"], "joe", "{search}");
+        scan(&sandbox, &[], 0);
+        assert_eq!(exported(&sandbox), all);
+    }
+}
+
+#[test]
+fn what_an_incomplete_listing_brings_is_there() {
+    let sandbox = staff();
+    let all = exported(&sandbox);
+    std::fs::remove_file(sandbox.path("photos/obama3.jpg")).unwrap();
+    // Rules that cannot be read stand for a folder that cannot.
+    sandbox.write("photos/.facefleetignore", b"[z-a]\n");
+    rename(&sandbox, "photos", "away");
+    std::fs::create_dir(sandbox.path("photos")).unwrap();
+    for name in ["obama.jpg", "obama2.jpg"] {
+        sandbox.write(&format!("photos/{name}"), &sample(name));
+    }
+    scan(&sandbox, &["--prune"], 0);
+    assert_eq!(exported(&sandbox), ["obama.jpg", "obama2.jpg"]);
+    std::fs::remove_dir_all(sandbox.path("photos")).unwrap();
+    rename(&sandbox, "away", "photos");
+    scan(&sandbox, &["--prune"], 3);
+    assert_eq!(exported(&sandbox), ["biden.jpg", "obama.jpg", "obama2.jpg"]);
+    sandbox.write("photos/obama3.jpg", &sample("obama3.jpg"));
+    std::fs::remove_file(sandbox.path("photos/.facefleetignore")).unwrap();
+    scan(&sandbox, &["--prune"], 0);
+    assert_eq!(exported(&sandbox), all);
 }
