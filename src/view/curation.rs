@@ -91,6 +91,14 @@ pub struct CurationResultView {
     pub new_subject: Option<NewSubjectView>,
 }
 
+impl CurationResultView {
+    /// A result without unchanged images and without a new subject.
+    pub fn written(gallery: GalleryName, curation_id: Option<CurationId>, verdicts: u64) -> Self {
+        let (unchanged_image_ids, new_subject) = Default::default();
+        Self { gallery, curation_id, verdicts, unchanged_image_ids, new_subject }
+    }
+}
+
 /// A name that nobody in the gallery had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -253,14 +253,7 @@ impl UndoArgs {
         let (curation_id, verdicts) = undo(store, self.how.curator(app)?, undone).await?;
         let gallery = self.how.gallery.gallery;
         if self.how.json {
-            let (unchanged_image_ids, new_subject) = Default::default();
-            say_json(&CurationResultView {
-                gallery,
-                curation_id,
-                verdicts,
-                unchanged_image_ids,
-                new_subject,
-            })?;
+            say_json(&CurationResultView::written(gallery, curation_id, verdicts))?;
         } else {
             let have = one_or_many(verdicts, "was", "were");
             say(format!("{} {have} undone", counted(verdicts, "verdict")))?;

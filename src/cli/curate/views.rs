@@ -124,14 +124,7 @@ impl ViewArgs {
             };
             let (curation_id, verdicts) = apply(store, &query, name, curator).await?;
             let done = format!("the suggestions of preview {name}");
-            let (unchanged_image_ids, new_subject) = Default::default();
-            let result = CurationResultView {
-                gallery,
-                curation_id,
-                verdicts,
-                unchanged_image_ids,
-                new_subject,
-            };
+            let result = CurationResultView::written(gallery, curation_id, verdicts);
             return tell(self.json, &done, &result);
         }
         let found = preview(store, &query).await?;

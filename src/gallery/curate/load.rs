@@ -22,7 +22,7 @@ pub(super) struct CuratedImage {
     pub(super) reassigned: bool,
     /// Whether it is an active reference of somebody.
     pub(super) reference: bool,
-    /// The subject for whom its enrolment has to be reviewed.
+    /// The subject for whom its enrolment has to be reviewed, once that was noted.
     pub(super) review: Option<SubjectName>,
 }
 
@@ -75,12 +75,23 @@ impl CuratedGallery {
             query.after = last.cursor;
             images.extend(page.into_iter().filter_map(|image| curated(image, &verdicts)));
         }
-        let mut reviews = reviews(store, gallery).await?;
         for image in &mut images {
             image.reference = references.contains(&image.image.id);
-            image.review = reviews.remove(&image.image.id);
         }
         Ok(Self { images, verdicts })
+    }
+
+    /// Notes for whom images have to be reviewed.
+    pub(super) async fn note_reviews(
+        &mut self,
+        store: &dyn Store,
+        gallery: &GalleryName,
+    ) -> Result<(), CurateError> {
+        let mut reviews = reviews(store, gallery).await?;
+        for image in &mut self.images {
+            image.review = reviews.remove(&image.image.id);
+        }
+        Ok(())
     }
 
     /// Whether somebody said that these two do not show the same.

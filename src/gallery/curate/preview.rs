@@ -51,7 +51,10 @@ impl CuratePreview {
 /// If the gallery has no results, or the store cannot be read.
 pub async fn preview(store: &dyn Store, query: &CurateQuery) -> Result<CuratePreview, CurateError> {
     let profile = choose_profile(store, &query.gallery, None).await?;
-    let gallery = CuratedGallery::read(store, &query.gallery, &profile).await?;
+    let mut gallery = CuratedGallery::read(store, &query.gallery, &profile).await?;
+    if query.view == CurateView::Lowest {
+        gallery.note_reviews(store, &query.gallery).await?;
+    }
     let not_hashed = gallery.images.iter().filter(|it| it.image.picture.is_none()).count();
     let asked = query.clone();
     let suggestions = if query.view == CurateView::Gone {
