@@ -42,7 +42,7 @@ const PHOTOS: [&str; 7] = [
 ];
 
 /// A GPU's layout of sessions, on the CPU.
-fn gpu_layout(batch: usize) -> DevicePlan {
+pub fn gpu_layout(batch: usize) -> DevicePlan {
     DevicePlan { padded: true, batch, ..DevicePlan::cpu(1) }
 }
 

@@ -23,6 +23,7 @@ mod rabbitmq;
 mod rescoring;
 mod scales;
 mod scheduler;
+mod self_tests;
 mod sqlite_store;
 mod store_contract;
 mod story_curation;
