@@ -60,8 +60,12 @@ lint: rust tools
 	@# With the examples, it finds what the line above has checked.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --lib --examples
 
+# Not optimised: they take seconds, and compiling the program once more for them takes minutes.
+UNIT = cargo test --release --lib --config 'profile.release.package.facefleet.opt-level=0'
+
 unit: rust tools
-	cargo test --release --lib --test house
+	$(UNIT)
+	cargo test --release --test house
 
 scripts: python
 	$(PYTHON) -m unittest discover --start-directory scripts/tests --top-level-directory scripts
@@ -73,17 +77,15 @@ dependencies: rust python
 # The tests build the program too, with the features that their own crates ask of shared ones: after
 # `cargo build`, seventy crates would be built a second time.
 test: rust tools fetch test-servers lint scripts ## Lint, build, run all tests, with servers
-	cargo test --release --no-run
+	cargo test --release --no-run --examples --test house --test it
+	$(UNIT)
 	$(FACEFLEET) model prepare yunet-2023mar sface-2021dec mtcnn
 	@if pkg-config --exists 'libheif >= 1.14' 2>/dev/null; then \
 	  cargo test --release --features heif --lib vision \
 	    --config 'profile.release.package.facefleet.opt-level=1'; \
 	else echo "make: HEIC and AVIF are not tested: libheif is missing" \
 	  "$(APT) libheif-dev pkg-config)."; fi
-	@$(PYTHON) scripts/stack.py up
-	@# The servers stop also after tests that failed.
-	@cargo test --release; code=$$?; $(PYTHON) scripts/stack.py down --wipe; \
-	  $(PYTHON) scripts/stack.py --dir target/tmp/faults down --wipe; exit $$code
+	@$(PYTHON) scripts/integration.py
 
 stack-up: python ## Start a private RabbitMQ and Postgres on this machine
 	@$(PYTHON) scripts/stack.py up

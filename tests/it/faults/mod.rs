@@ -13,6 +13,7 @@ mod schedules;
 mod workers;
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,6 @@ use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::{PageFilter, PageQuery, Store};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
 use self::null_profile::null_profile;
@@ -38,11 +38,11 @@ use crate::support::stack::Database;
 /// Whatever a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The stack of these tests, used by one test at a time.
+/// The stack of these tests, used by one test at a time, also of other processes.
 pub(crate) struct Stack {
     pub(crate) queue: String,
     pub(crate) store: String,
-    _turn: MutexGuard<'static, ()>,
+    _turn: File,
 }
 
 /// Runs `scripts/stack.py` for this stack.
@@ -72,8 +72,8 @@ fn root() -> &'static Path {
 
 impl Stack {
     pub(crate) async fn take() -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        let turn = TURN.lock().await;
+        let turn = File::create(stack_folder().with_extension("turn")).unwrap();
+        let turn = tokio::task::spawn_blocking(move || turn.lock().map(|()| turn)).await.unwrap();
         // Starts the servers that the previous test stopped.
         stack(&["up"]);
         let env = std::fs::read_to_string(stack_folder().join("env")).unwrap();
@@ -86,7 +86,7 @@ impl Stack {
         Self {
             queue: value("FACEFLEET__QUEUE__URL"),
             store: value("FACEFLEET__STORE__URL"),
-            _turn: turn,
+            _turn: turn.unwrap(),
         }
     }
 
