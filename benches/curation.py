@@ -6,16 +6,17 @@
 PHOTOS has files named PERSON_NUMBER.jpg, as Labeled Faces in the Wild has them. Needs OpenCV
 (scripts/bench-requirements.txt). The seeds are fixed.
 
-Duplicates: 200 photos are copied, a third each encoded anew, scaled, and cropped by 3 %. Precision is the
-share of the suggestions that name a copy and its photo; the others are printed, because photos may have
-duplicates of their own. Recall is the share of the copies that were named.
+Duplicates: 200 photos are copied, a third each encoded anew, scaled, and cropped by 3 %. Precision
+is the share of the suggestions that name a copy and its photo; the others are printed, because
+photos may have duplicates of their own. Recall is the share of the copies that were named.
 
-Outliers: of people with three photos or more, 100 photos get another person's name (50 exchanges). Counted is
-how many are among the first 150 suggestions.
+Outliers: of people with three photos or more, 100 photos get another person's name (50 exchanges).
+Counted is how many are among the first 150 suggestions.
 
-Many images (--many): the gallery of the exchanges is repeated in the store under other names, with the numbers
-of its templates exchanged and the bits of its picture hashes turned, each time in another way: as many images
-with nothing in common with the others, and the same likenesses among themselves. Then each view is timed.
+Many images (--many): the gallery of the exchanges is repeated in the store under other names, with
+the numbers of its templates exchanged and the bits of its picture hashes turned, each time in
+another way: as many images with nothing in common with the others, and the same likenesses among
+themselves. Then each view is timed.
 """
 
 import argparse
@@ -60,7 +61,9 @@ def copy_of(photo: Path, kind: str, rng: random.Random):
 def run(program: Path, store: Path, *arguments: str) -> str:
     environment = {**os.environ, "FACEFLEET__STORE__URL": f"sqlite:{store}"}
     command = [str(program), *arguments]
-    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def scan(program: Path, store: Path, gallery: str, rows: list) -> None:
@@ -75,7 +78,9 @@ def scan(program: Path, store: Path, gallery: str, rows: list) -> None:
 
 def curate(program: Path, store: Path, gallery: str, view: str, limit: int) -> list:
     start = time.monotonic()
-    text = run(program, store, "curate", view, "--gallery", gallery, "--limit", str(limit), "--json")
+    text = run(
+        program, store, "curate", view, "--gallery", gallery, "--limit", str(limit), "--json"
+    )
     print(f"  curate {view}: {time.monotonic() - start:.1f} s")
     rows = [json.loads(line) for line in text.splitlines()]
     return [row for row in rows if "suggestion" in row]
@@ -108,7 +113,10 @@ def duplicates(arguments, work: Path, store: Path) -> None:
             wrong.append((row["similarity"], *map(os.path.basename, pair)))
     missed = sorted(os.path.basename(copy) for copy in originals if copy not in named)
     precision = 1 - len(wrong) / max(len(found), 1)
-    print(f"duplicates: {len(found)} suggestions, precision {precision:.4f}, recall {len(named) / COPIES:.4f}")
+    print(
+        f"duplicates: {len(found)} suggestions, precision {precision:.4f}, "
+        f"recall {len(named) / COPIES:.4f}"
+    )
     for each in wrong:
         print("  not planted:", *each)
     for each in missed:
@@ -124,7 +132,11 @@ def outliers(arguments, work: Path, store: Path) -> None:
     several = [name for name, photos in people.items() if len(photos) >= 3]
     swapped = []
     # At most one of three photos of a person, so that most of them are the person's own.
-    pool = [photo for name in several for photo in rng.sample(people[name], max(len(people[name]) // 3, 1))]
+    pool = [
+        photo
+        for name in several
+        for photo in rng.sample(people[name], max(len(people[name]) // 3, 1))
+    ]
     rng.shuffle(pool)
     while len(swapped) < SWAPS:
         one = pool.pop()
@@ -172,11 +184,16 @@ def repeat(database: sqlite3.Connection, time_over: int, rng: numpy.random.Gener
             return numpy.frombuffer(value, numpy.float16)[order].tobytes()
         return value
 
-    database.execute("CREATE TEMP TABLE IF NOT EXISTS chosen AS SELECT id FROM images WHERE " + of_gallery["images"])
+    database.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS chosen AS SELECT id FROM images WHERE "
+        + of_gallery["images"]
+    )
     for table, where in of_gallery.items():
         rows = database.execute(f"SELECT * FROM {table} WHERE {where}")
         names = [column[0] for column in rows.description]
-        new = [[changed(name, value) for name, value in zip(names, row, strict=True)] for row in rows]
+        new = [
+            [changed(name, value) for name, value in zip(names, row, strict=True)] for row in rows
+        ]
         places = ", ".join("?" * len(names))
         database.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})", new)
 
@@ -184,7 +201,10 @@ def repeat(database: sqlite3.Connection, time_over: int, rng: numpy.random.Gener
 def many(arguments, store: Path) -> None:
     with sqlite3.connect(store) as database:
         rng = numpy.random.default_rng(3)
-        counted = "SELECT count(*) FROM images i JOIN galleries g ON g.id = i.gallery_id WHERE g.name = 'swaps'"
+        counted = (
+            "SELECT count(*) FROM images i JOIN galleries g ON g.id = i.gallery_id "
+            "WHERE g.name = 'swaps'"
+        )
         time_over = 0
         while database.execute(counted).fetchone()[0] < arguments.many:
             time_over += 1
@@ -197,14 +217,22 @@ def many(arguments, store: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     default = Path(__file__).resolve().parent.parent / "target/release/facefleet"
     parser.add_argument("--facefleet", type=Path, default=default)
-    parser.add_argument("--scan", type=Path, help="another program for the scans, of the same schema or an older one")
+    parser.add_argument(
+        "--scan",
+        type=Path,
+        help="another program for the scans, of the same schema or an older one",
+    )
     parser.add_argument("--work", type=Path, help="keeps copies and store here")
     parser.add_argument("--many", type=int, help="times each view on at least so many images")
-    parser.add_argument("--stored", action="store_true", help="the store in --work has both galleries")
+    parser.add_argument(
+        "--stored", action="store_true", help="the store in --work has both galleries"
+    )
     arguments = parser.parse_args()
     arguments.scan = arguments.scan or arguments.facefleet
     arguments.photos = arguments.photos.resolve()
