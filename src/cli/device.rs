@@ -1,6 +1,6 @@
 //! `facefleet device`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::app::device_check::{CheckedDevice, DeviceCheck, check_devices};
 use crate::images::Root;
 use crate::view::device::{DeviceRowView, RowVerdict};
 
+/// The photos that `make setup` fetches.
+const SAMPLES: &str = ".facefleet/samples";
+
 /// Check and measure the devices of this machine: CPU, GPUs.
 ///
 /// Runs the self-tests on each device, compares its results with the CPU's on your photos, and
@@ -27,14 +30,13 @@ pub(super) struct DeviceArgs {
     /// [default: cpu, and the first of each kind that the library was built for].
     #[arg(value_name = "DEVICE")]
     devices: Vec<CheckedDevice>,
-    /// A folder with photos of faces.
+    /// A folder with photos of faces [default: the sample photos of `make setup`].
     #[arg(
         long,
         value_name = "FOLDER",
-        default_value = ".facefleet/samples",
         value_parser = OsStringValueParser::new().try_map(Root::try_from)
     )]
-    photos: Root,
+    photos: Option<Root>,
     /// The time of each measurement, seconds.
     #[arg(long, default_value_t = 1.0, value_name = "S", value_parser = seconds)]
     seconds: f64,
@@ -57,7 +59,9 @@ impl DeviceArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let check = DeviceCheck {
             devices: self.devices,
-            photos: self.photos,
+            photos: self
+                .photos
+                .unwrap_or_else(|| Root::Path(app.settings().below_home(Path::new(SAMPLES)))),
             time: Duration::from_secs_f64(self.seconds),
         };
         let mut closed = Ok(());

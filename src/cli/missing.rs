@@ -22,8 +22,8 @@ pub(super) fn text(
     match pruned {
         None if missing > 0 => {
             text += &format!(
-                "{} gone from the source: `facefleet curate gone --gallery {gallery}` shows them, \
-                    --prune takes them out\n",
+                "{} gone from the source: `facefleet curate gone --gallery {gallery}` shows those \
+                    with results, --prune takes all of them out\n",
                 counted(missing, "image")
             );
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 
 use super::interrupt::{Interrupted, stop_on_signal};
@@ -68,8 +68,8 @@ impl ScheduleCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         // What only reads creates no store.
         let store = match self {
-            Self::Run(_) => app.store().await?,
-            Self::List { .. } | Self::History { .. } => app.filled_store().await?,
+            Self::Run(_) if !app.settings().schedule.is_empty() => app.store().await?,
+            _ => app.filled_store().await?,
         };
         let code = match self {
             Self::List { json } => {
@@ -79,6 +79,7 @@ impl ScheduleCommand {
             Self::Run(run) => run.run(app, &store).await?,
             Self::History { name, limit, json } => {
                 let query = RunQuery { schedule: name, running: false, limit };
+                require_schedule(app, store.as_ref(), &query).await?;
                 for run in store.schedule_runs(&query).await? {
                     show(&run, json)?;
                 }
@@ -156,6 +157,19 @@ async fn tell(store: &dyn Store, run: &ClaimedRun, json: bool) -> Result<Option<
         show(run, json)?;
     }
     Ok(found.map(|run| run.state))
+}
+
+/// Refuses a name that no schedule has.
+async fn require_schedule(app: &App, store: &dyn Store, query: &RunQuery) -> Result<()> {
+    let Some(wanted) = &query.schedule else { return Ok(()) };
+    let own = app.settings().schedule.iter().any(|schedule| schedule.name == *wanted);
+    let stored = store.schedules().await?;
+    let known = own || stored.iter().any(|stored| stored.schedule.name == *wanted);
+    ensure!(
+        known || !store.schedule_runs(query).await?.is_empty(),
+        "there is no schedule '{wanted}': `facefleet schedule list` shows them"
+    );
+    Ok(())
 }
 
 async fn list(app: &App, store: &dyn Store, json: bool) -> Result<()> {

@@ -14,6 +14,7 @@ use super::profile_arg::ProfileArg;
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{ContentHash, Enrolment, GalleryName, ImageId, ImageUri, ProfileId};
+use crate::gallery::subjects::require_gallery;
 use crate::images::{ImageSource, Root};
 use crate::store::{ImageKey, KnownResult, ResultState, StoredEnrolment, StoredFace};
 use crate::view::components::MOST_FAULTS;
@@ -48,6 +49,9 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.filled_store().await?;
+        if let Some(gallery) = &self.gallery {
+            require_gallery(store.as_ref(), gallery).await?;
+        }
         let of_profile = match &self.profile {
             Some(named) => Some(named.id(app, store.as_ref(), self.gallery.as_ref()).await?),
             None => None,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
 /// An invalid name or text, and why.
@@ -224,7 +225,8 @@ impl From<ContentHash> for String {
 }
 
 /// The person that an image shows, as the operator names people: 1 to 200 characters, none of them
-/// a control character, without spaces around them. It may be the name of a person, so it is stored
+/// a control character, without spaces around them, in Unicode's composed form (NFC), so that a name
+/// is the same from every keyboard and file system. It may be the name of a person, so it is stored
 /// and never logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -249,7 +251,7 @@ impl FromStr for SubjectName {
                 "a subject is 1 to 200 characters, none of them a control character".into(),
             ));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.nfc().collect()))
     }
 }
 
@@ -331,6 +333,14 @@ mod tests {
         let uri = ImageUri::from_path(path).unwrap();
         assert_eq!(uri.to_path().unwrap(), path);
         assert_eq!(uri.as_str().parse::<ImageUri>().unwrap(), uri);
+    }
+
+    #[test]
+    fn a_composed_and_a_decomposed_name_are_one_person() {
+        let [composed, decomposed]: [SubjectName; 2] =
+            ["J\u{fc}rgen", " Ju\u{308}rgen "].map(|name| name.parse().unwrap());
+        assert_eq!(composed, decomposed);
+        assert_eq!(decomposed.as_str(), "J\u{fc}rgen");
     }
 
     #[test]

@@ -93,9 +93,14 @@ pub enum SubjectError {
     /// Its image was excluded, or given to another subject.
     #[error(
         "a verdict of curation excludes the image, or gives it to another subject: `facefleet \
-         curate log --image {0}` shows it, and `facefleet curate undo` undoes it"
+         curate log --gallery {gallery} --image {image}` shows it, and `facefleet curate undo` undoes it"
     )]
-    ByVerdict(ImageId),
+    ByVerdict {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The image.
+        image: ImageId,
+    },
     /// Several versions of the image are references.
     #[error("the image was enrolled with several contents: name one by its image_id ({ids})")]
     SeveralImages {
@@ -243,7 +248,8 @@ pub async fn set_reference(
     let reference = named.pop().ok_or_else(no_reference)?;
     let by_verdict = ReferenceState::SetAside(SetAsideReason::Verdict);
     if (reference.state, state) == (by_verdict, ReferenceState::Active) {
-        return Err(SubjectError::ByVerdict(reference.image));
+        let gallery = gallery.clone();
+        return Err(SubjectError::ByVerdict { gallery, image: reference.image });
     }
     // Somebody else may have removed it since.
     match store.set_reference(gallery, name, reference.image, state).await? {

@@ -1,7 +1,7 @@
 //! The steps of an erasure, the same in both backends: choose the images, leave tombstones, delete
 //! rows, note what was deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::choosing::choose;
 use super::erasing::{ErasureKey, ErasureTables, NewErasureRow, TombstoneHash, Trace};
 use super::erasures::NewErasure;
 use super::fault::Fault;
+use super::remains::{RemainTables, named_by_campaigns};
 use super::rows::corrupt;
 use crate::domain::{
     Erasure, ErasureCounts, ErasureKind, ErasurePlace, ErasureTarget, ImageUri, OperatorName,
@@ -17,7 +18,7 @@ use crate::domain::{
 /// Erases; the caller commits, or rolls back if it only wants to know. Returns the erasure, with
 /// the counts of every time that it ran, and those of this time.
 pub(super) async fn erase(
-    tables: &mut impl ErasureTables,
+    tables: &mut impl RemainTables,
     new: &NewErasure,
 ) -> Result<(Erasure, ErasureCounts), Fault> {
     tables.keep_out().await?;
@@ -50,6 +51,7 @@ pub(super) async fn erase(
         choose(tables, gallery, &new.target).await?.count(&mut burial.counts);
         burial.delete(tables, gallery, Some(&new.target)).await?;
     }
+    burial.read_campaigns(tables).await?;
     burial.end(tables, &new.by).await
 }
 
@@ -97,6 +99,20 @@ impl Burial {
             }
             Some(ErasureTarget::Gallery) => tables.delete_gallery(gallery, name, counts).await,
         }
+    }
+
+    /// Notes what campaigns name of this erasure, also of what it erased before.
+    async fn read_campaigns(&mut self, tables: &mut impl RemainTables) -> Result<(), Fault> {
+        let Self { key, erasure, tombstones, .. } = self;
+        let left: HashSet<Vec<u8>> =
+            tables.tombstones_of(erasure.id.0).await?.into_iter().collect();
+        let is_erased = |trace: Trace<'_>| {
+            let hash = key.hash(erasure.gallery.as_str(), trace);
+            tombstones.contains(&hash) || left.contains(hash.as_slice())
+        };
+        let named = named_by_campaigns(tables, &erasure.gallery, &is_erased).await?;
+        self.uris.extend(named);
+        Ok(())
     }
 
     /// Takes the URIs out of texts and leaves the tombstones. Returns the erasure, with the counts

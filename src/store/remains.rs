@@ -17,6 +17,7 @@ use super::row::row;
 use super::rows::ErasureRow;
 use crate::domain::{
     ContentHash, Erasure, ErasureKind, ErasureTarget, GalleryName, ImageId, ImageUri, SearchedKind,
+    SubjectName,
 };
 
 /// Looks for what was erased. What was erased is known by its keyed hash alone, so everything that
@@ -226,8 +227,29 @@ pub(super) struct Matching {
     pub(super) images: Vec<i64>,
     /// Images that match by their URI alone.
     pub(super) placed: Vec<i64>,
-    /// URIs that campaigns name.
+    /// What campaigns name: URIs, and places with a folder that has the name of a person.
     pub(super) uris: Vec<String>,
+}
+
+/// What campaigns name of what `is_erased`: URIs, and places with a folder of a person's name.
+pub(super) async fn named_by_campaigns(
+    tables: &mut impl RemainTables,
+    gallery: &GalleryName,
+    is_erased: &(impl Fn(Trace<'_>) -> bool + Sync),
+) -> Result<Vec<String>, Fault> {
+    let mut named = BTreeSet::new();
+    for texts in tables.campaign_texts(gallery).await? {
+        let mut folders = texts.source.split(", ").flat_map(|place| place.split('/'));
+        let is_name = |folder: &str| {
+            let name = folder.parse::<SubjectName>();
+            name.is_ok_and(|name| is_erased(Trace::Subject(name.as_str())))
+        };
+        if folders.any(is_name) {
+            named.insert(texts.source.clone());
+        }
+        named.extend(texts.uris().into_iter().filter(|uri| is_erased(Trace::Uri(uri))));
+    }
+    Ok(named.into_iter().collect())
 }
 
 /// Compares all that a gallery has with these tombstones.
@@ -239,10 +261,8 @@ pub(super) async fn matching(
 ) -> Result<Matching, Fault> {
     let is_erased =
         |trace: Trace<'_>| tombstones.contains(key.hash(gallery.as_str(), trace).as_slice());
-    let mut found = Matching::default();
-    let texts = tables.campaign_texts(gallery).await?.into_iter();
-    let named: BTreeSet<String> = texts.flat_map(CampaignTextsRow::uris).collect();
-    found.uris.extend(named.into_iter().filter(|uri| is_erased(Trace::Uri(uri))));
+    let uris = named_by_campaigns(tables, gallery, &is_erased).await?;
+    let mut found = Matching { uris, ..Matching::default() };
     let Some(id) = tables.find_gallery(gallery).await? else { return Ok(found) };
     let all = is_erased(Trace::Gallery);
     let is_subject = |name: &str| all || is_erased(Trace::Subject(name));

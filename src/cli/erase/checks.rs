@@ -32,6 +32,22 @@ pub(super) async fn check_known(store: &dyn Store, new: &NewErasure) -> Result<(
     )
 }
 
+/// Says which other galleries have a person of that name: an erasure is of one gallery.
+pub(super) async fn tell_other_galleries(store: &dyn Store, new: &NewErasure) -> Result<()> {
+    if !matches!(new.target, ErasureTarget::Subject(_)) {
+        return Ok(());
+    }
+    for (other, _) in store.galleries().await? {
+        if other != new.gallery && store.is_known(&other, &new.target).await? {
+            eprintln!(
+                "gallery {other} has a person of that name, too: `facefleet erase` with --gallery \
+                    {other} erases them there"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Fails if images of different people were at the named place.
 pub(super) fn check_people(images: &[TakenImage]) -> Result<()> {
     if let Some((one, other)) = TakenImage::of_different_people(images) {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use self::checks::{DIFFERENT_PEOPLE, check_known, check_people};
+use self::checks::{DIFFERENT_PEOPLE, check_known, check_people, tell_other_galleries};
 use self::stage::ErasureStage;
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
@@ -185,6 +185,7 @@ impl EraseArgs {
         if !self.absent && before.is_none() {
             check_known(eraser.store, &new).await?;
         }
+        tell_other_galleries(eraser.store, &new).await?;
         if self.dry_run {
             let mut erasable = eraser.store.erasable(&new).await?;
             let images = std::mem::take(&mut erasable.images);

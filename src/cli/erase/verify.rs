@@ -176,7 +176,8 @@ fn line(searched: &VerifiedPlace) -> String {
 pub(super) fn read(path: &Path) -> Result<Vec<ReadReceipt>> {
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let unreadable = || format!("{}: not a receipt of `facefleet erase`", path.display());
-    let receipts = match serde_json::from_slice(&text).with_context(unreadable)? {
+    // The decoder names its own types.
+    let receipts = match serde_json::from_slice(&text).ok().with_context(unreadable)? {
         ReceiptFile::Reapplied { receipts } => receipts,
         ReceiptFile::Single(receipt) => vec![receipt],
     };

@@ -78,8 +78,10 @@ impl Labels {
     /// If the table has no such column.
     pub fn group_column(&self, wanted: Option<&str>) -> Result<usize, GroupError> {
         let columns = &self.group_columns;
-        let found =
-            || columns.iter().map(|column| format!("'{column}'")).collect::<Vec<_>>().join(", ");
+        let found = || match columns.as_slice() {
+            [] => "file and subject".to_owned(),
+            _ => columns.iter().map(|column| format!("'{column}'")).collect::<Vec<_>>().join(", "),
+        };
         match wanted {
             Some(name) => find_named(columns, name)
                 .ok_or_else(|| GroupError::Unknown { wanted: name.to_owned(), found: found() }),

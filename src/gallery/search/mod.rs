@@ -70,9 +70,10 @@ fn other_templates(other: &OtherTemplates) -> String {
              activate {probes} --gallery {gallery}` makes it the active profile"
         ),
         ProbesProfile::WithoutResults => {
-            "or scan the gallery with the models of these settings and activate that profile \
-                  (`facefleet profile activate settings`)"
-                .to_owned()
+            format!(
+                "or scan the gallery with the models of these settings and activate that profile \
+                  (`facefleet profile activate settings --gallery {gallery}`)"
+            )
         }
     };
     format!(

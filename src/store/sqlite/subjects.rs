@@ -198,10 +198,9 @@ async fn unlabel(
     subject: i64,
     name: &SubjectName,
 ) -> Result<Vec<i64>, Fault> {
-    sqlx::query(include_str!("sql/label_images.sql"))
+    sqlx::query(include_str!("sql/unlabel_images.sql"))
         .bind(subject)
         .bind(name.as_str())
-        .bind(None::<&str>)
         .execute(&mut *connection)
         .await?;
     sqlx::query(include_str!("sql/delete_verdicts_for.sql"))

@@ -49,6 +49,8 @@ pub async fn only_an_accepted_image_gets_the_label_of_its_subject(home: impl Hom
     assert_eq!(labels().await, [Some(name("Joe")), None]);
     decided(&store, &enrolment("one", "Bo", 60, 90.0)).await;
     assert_eq!(labels().await, [Some(name("Bo")), None]);
+    store.remove_subject(&gallery(), &name("Bo"), None).await.unwrap().unwrap();
+    assert_eq!(labels().await, [Some(name("Joe")), None], "it is Joe's reference still");
 }
 
 pub async fn an_image_is_read_with_its_latest_enrolment(home: impl Home) {

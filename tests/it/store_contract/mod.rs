@@ -292,6 +292,7 @@ macro_rules! store_contract {
             places {
                 what_others_have_at_an_erased_place_stays_when_it_is_erased_again
                 an_image_that_is_erased_again_takes_nobody_elses_with_it
+                a_campaigns_place_that_is_named_after_an_erased_person_is_forgotten
                 an_erased_person_takes_nobody_elses_bytes_from_their_places
                 an_image_that_is_named_by_its_number_leaves_what_others_have_at_its_place
             }

@@ -1,10 +1,15 @@
 //! What somebody else has at the place of an erased image.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use facefleet::domain::{ErasurePlace, ErasureTarget, JobRecord, TakenBecause, TakenImage};
+use facefleet::domain::{
+    Campaign, CampaignId, ErasurePlace, ErasureTarget, ImageUri, JobRecord, TakenBecause,
+    TakenImage,
+};
 use facefleet::store::Store;
 
+use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, subject};
 use super::erasing::{OF_IMAGES, are_erased, counts, erasure, of_image, of_subject, with_bytes};
 use super::reapplying::{receipt, restored};
@@ -123,4 +128,37 @@ pub async fn an_image_that_is_named_by_its_number_leaves_what_others_have_at_its
     let before = receipt(&store, &erased).await;
     let again = store.reapply(&before).await.unwrap();
     assert_eq!(again.counts.removed(), erased.counts.removed(), "nothing is left");
+}
+
+pub async fn a_campaigns_place_that_is_named_after_an_erased_person_is_forgotten(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    let of = async |source: &str| {
+        let campaign =
+            Campaign { id: CampaignId::new(), source: source.into(), ..begun(&store).await };
+        store.begin_campaign(&campaign, None).await.unwrap();
+        campaign.id
+    };
+    let source = async |id| store.campaign(id).await.unwrap().unwrap().source;
+    let (hers, annas) = (of("/photos/Bob, /photos/Ann").await, of("/photos/Anna").await);
+    let erased = store.erase(&of_subject("Ann")).await.unwrap();
+    assert_eq!(erased.counts.of(ErasurePlace::Campaigns), 1);
+    assert_eq!([source(hers).await, source(annas).await], ["(erased)", "/photos/Anna"]);
+    assert_eq!(store.remains(&erased).await.unwrap(), 0);
+
+    // Scans afterwards name her and her photo again; the same command takes them out.
+    let file = ImageUri::from_path(Path::new("/photos/two.jpg")).unwrap();
+    decided(&store, &at(&file, enrolment("two", "Cid", 60, 40.0))).await;
+    let cid = store.erase(&of_subject("Cid")).await.unwrap();
+    let later = [of("/photos/Ann/").await, of("/photos/two.jpg").await];
+    for (erasure, name, id) in [(&erased, "Ann", later[0]), (&cid, "Cid", later[1])] {
+        assert_eq!(store.remains(erasure).await.unwrap(), 1, "{name}");
+        store.erase(&of_subject(name)).await.unwrap();
+        assert_eq!(source(id).await, "(erased)");
+        assert_eq!(store.remains(erasure).await.unwrap(), 0, "{name}");
+    }
+}
+
+fn at(image: &ImageUri, record: JobRecord) -> JobRecord {
+    with_job(record, |job| job.image = image.clone())
 }
