@@ -225,9 +225,9 @@ impl From<ContentHash> for String {
 }
 
 /// The person that an image shows, as the operator names people: 1 to 200 characters, none of them
-/// a control character, without spaces around them, in Unicode's composed form (NFC), so that a name
-/// is the same from every keyboard and file system. It may be the name of a person, so it is stored
-/// and never logged.
+/// a control character, without spaces around them. In Unicode's composed form (NFC), so that a
+/// name is the same from every keyboard and file system. It may be the name of a person, so it is
+/// stored and never logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -93,7 +93,8 @@ pub enum SubjectError {
     /// Its image was excluded, or given to another subject.
     #[error(
         "a verdict of curation excludes the image, or gives it to another subject: `facefleet \
-         curate log --gallery {gallery} --image {image}` shows it, and `facefleet curate undo` undoes it"
+         curate log --gallery {gallery} --image {image}` shows it, and `facefleet curate undo` \
+         undoes it"
     )]
     ByVerdict {
         /// The gallery.

@@ -195,7 +195,8 @@ fn print(query: &CurateQuery, found: &CuratePreview, json: bool) -> Result<()> {
     if verdicts > 0 {
         let (view, name) = (query.view.as_str(), &found.name);
         say(format!(
-            "`facefleet curate {view} --gallery {} --apply {name}`, with the same options, gives them",
+            "`facefleet curate {view} --gallery {} --apply {name}`, with the same options, gives \
+                them",
             query.gallery
         ))?;
     }
