@@ -254,5 +254,6 @@ fn each_view_prints_what_it_finds() {
     let text = sandbox.run(&["curate", "collisions"]);
     text.ended(0);
     assert!(text.out.contains("reassign to 'barack': image "), "{}", text.out);
-    assert!(text.out.contains("`facefleet curate collisions --apply "), "{}", text.out);
+    let apply = "`facefleet curate collisions --gallery default --apply ";
+    assert!(text.out.contains(apply), "{}", text.out);
 }
