@@ -77,7 +77,8 @@ dependencies: rust python
 # The tests build the program too, with the features that their own crates ask of shared ones: after
 # `cargo build`, seventy crates would be built a second time.
 test: rust tools fetch test-servers lint scripts ## Lint, build, run all tests, with servers
-	cargo test --release --no-run --examples --test house --test it
+	cargo build --release --examples
+	cargo test --release --no-run --test house --test it
 	$(UNIT)
 	$(FACEFLEET) model prepare yunet-2023mar sface-2021dec mtcnn
 	@if pkg-config --exists 'libheif >= 1.14' 2>/dev/null; then \
