@@ -244,7 +244,11 @@ impl JobQueue for RabbitQueue {
 
     async fn publish_to(&self, sub_queue: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
         self.check_open()?;
-        self.broker.ensure_declared(sub_queue).await?;
+        match self.broker.ensure_declared(sub_queue).await {
+            // Publishing waits for a broker that is away, and declares what is missing.
+            Ok(()) | Err(QueueError::Unavailable(_)) => {}
+            Err(error) => return Err(error),
+        }
         self.publish_jobs(&jobs, |job| {
             Outgoing::to_sub_queue(&self.broker.topology, sub_queue, job, &[])
         })
