@@ -62,7 +62,7 @@ pub(super) struct Burial {
     /// What was removed this time.
     pub(super) counts: ErasureCounts,
     pub(super) tombstones: BTreeSet<TombstoneHash>,
-    /// The URIs that texts may name.
+    /// What texts may name: URIs, and places of campaigns.
     pub(super) uris: Vec<String>,
 }
 
