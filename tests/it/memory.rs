@@ -12,7 +12,8 @@ use facefleet::queue::JobQueue;
 use facefleet::vision::{Need, PixelLimits};
 use futures::StreamExt;
 use image::{DynamicImage, ImageFormat};
-use lapin::options::BasicPublishOptions;
+use lapin::Confirmation;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -86,6 +87,14 @@ impl Watched {
             std::thread::sleep(Duration::from_millis(1));
         };
         Ran { peak, code, out: reading.join().unwrap() }
+    }
+}
+
+impl Drop for Watched {
+    /// Ends it if the test failed.
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
@@ -233,14 +242,25 @@ fn a_worker_of_a_gigabyte_for_two_cores_outlives_every_image_and_scores_their_ne
 /// Publishes `count` messages of `bytes` that are not jobs.
 async fn publish_large(broker: &TestBroker, count: usize, bytes: usize) {
     let channel = broker.channel().await;
+    // Without confirms, a quorum queue may lose what it has not applied when the channel closes.
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let exchange = format!("{}.jobs", broker.prefix);
     let body = vec![b' '; bytes];
     for _ in 0..count {
         let (exchange, options) = (exchange.clone().into(), BasicPublishOptions::default());
-        channel
+        let confirm = channel
             .basic_publish(exchange, "scan".into(), options, &body, Default::default())
             .await
             .unwrap();
+        assert!(matches!(confirm.await.unwrap(), Confirmation::Ack(None)));
+    }
+}
+
+/// The result of `wait`; where the jobs are, if it takes too long.
+async fn patiently<T>(queue: &impl JobQueue, what: &str, wait: impl Future<Output = T>) -> T {
+    match timeout(PATIENCE, wait).await {
+        Ok(result) => result,
+        Err(_) => panic!("{what} did not come: {:?}", queue.status().await),
     }
 }
 
@@ -273,19 +293,20 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
         ("FACEFLEET__SERVER__LISTEN", ""),
     ];
     let worker = Watched::start(&["worker", "--root", root], folder.path(), &variables, cgroup);
-    for _ in PHOTOS {
-        let event =
-            timeout(PATIENCE, events.next()).await.expect("the photos should be scored").unwrap();
+    for name in PHOTOS {
+        let event = patiently(&queue, name, events.next()).await.unwrap();
         assert_eq!(event.end.outcome, OutcomeKind::Scored);
     }
-    let mut letters = Vec::new();
     let found = async {
-        while letters.len() < MESSAGES {
-            letters = queue.dead_letters(100).await.unwrap();
+        loop {
+            let letters = queue.dead_letters(100).await.unwrap();
+            if letters.len() >= MESSAGES {
+                break letters;
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(PATIENCE, found).await.expect("the messages should become dead letters");
+    let letters = patiently(&queue, "the dead letters", found).await;
     let names_length = |reason: &str| reason.contains(&BYTES.to_string());
     assert!(letters.iter().all(|letter| names_length(&letter.reason)), "{:?}", letters[0]);
     let peak = worker.peak().expect("it should be running");
