@@ -9,7 +9,8 @@ mod schedules;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Deserializer};
 
 pub use self::endpoint::Endpoint;
 use crate::domain::{
@@ -85,13 +86,19 @@ pub struct Settings {
     pub retention: Vec<RetentionRules>,
 }
 
+/// Reads one of the names of an enum, with serde's error, which lists them: that of `config` does
+/// not.
+fn one_of<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T, D::Error> {
+    T::deserialize(String::deserialize(value)?.into_deserializer())
+}
+
 macro_rules! section {
-    ($name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
+    ($name:ident { $($(#[$attribute:meta])* $field:ident: $kind:ty),* $(,)? }) => {
         #[doc = "A section of `config/default.toml`."]
         #[derive(Debug, Clone, PartialEq, Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(missing_docs, reason = "config/default.toml documents every key")]
-        pub struct $name { $(pub $field: $kind),* }
+        pub struct $name { $($(#[$attribute])* pub $field: $kind),* }
     };
 }
 
@@ -114,11 +121,18 @@ section!(DetectorSection {
     max_side: u32,
     fine_pixels: u64,
     letterbox: bool,
+    #[serde(deserialize_with = "one_of")]
     faces: Faces,
     min_face_px: u32,
     min_score: f32
 });
-section!(QualitySection { method: Method, passes: u32, seed: u64, calibration: PathBuf });
+section!(QualitySection {
+    #[serde(deserialize_with = "one_of")]
+    method: Method,
+    passes: u32,
+    seed: u64,
+    calibration: PathBuf
+});
 section!(LimitsSection { max_bytes: u64, max_pixels: u64, memory: u64 });
 section!(ImagesSection {
     allow: Vec<String>,
@@ -161,7 +175,11 @@ section!(WorkerSection {
     schedule_poll_seconds: u64,
 });
 section!(ServerSection { listen: String });
-section!(LogSection { level: String, format: LogFormat });
+section!(LogSection {
+    level: String,
+    #[serde(deserialize_with = "one_of")]
+    format: LogFormat
+});
 
 /// How SER-FIQ's distance is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -325,6 +343,13 @@ mod tests {
             error.to_string().contains("'gpu'") && error.to_string().contains("cuda:N"),
             "{error}"
         );
+        for (key, valid) in [("QUALITY__METHOD", "sampled"), ("LOG__FORMAT", "json")] {
+            let variable = format!("FACEFLEET__{key}");
+            let error = Settings::from_sources(None, environment(&[(&variable, "x")])).unwrap_err();
+            let text = error.to_string();
+            let section = key.to_lowercase().replace("__", ".");
+            assert!(text.contains(valid) && text.contains(&section), "{text}");
+        }
         let error =
             Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"), "{error}");
