@@ -9,12 +9,13 @@ use strum::VariantNames;
 use super::report::time;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{ErasurePlace, GalleryName, UtcTime, counted};
+use crate::domain::{ErasurePlace, GalleryName, SubjectChange, UtcTime, counted};
 use crate::gallery::audit::{AuditFilter, AuditLog};
-use crate::view::audit::{AuditKind, AuditView, DecisionEvent, VerdictEvent};
+use crate::view::audit::{AuditKind, AuditView, DecisionEvent, SubjectEvent, VerdictEvent};
 
-/// List what was decided, the oldest first: decisions about enrolments, verdicts, activations of
-/// profiles, erasures, and what retention removed; when, and who where it is known.
+/// List what was decided, the oldest first: decisions about enrolments, verdicts, changes of
+/// subjects, activations of profiles, erasures, and what retention removed; when, and who where it
+/// is known.
 ///
 /// It names neither images by URI nor reasons, and nothing of what was erased or removed: only
 /// counts.
@@ -29,8 +30,8 @@ pub(super) struct AuditArgs {
     /// Only before then.
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
-    /// Only events of this kind: decision, verdict, activation, erasure or retention. Can be
-    /// repeated.
+    /// Only events of this kind: decision, verdict, subject, activation, erasure or retention. Can
+    /// be repeated.
     #[arg(
         long,
         value_name = "KIND",
@@ -92,6 +93,9 @@ fn what(event: &AuditView) -> String {
     if let Some(verdict) = &event.verdict {
         return of_verdict(verdict);
     }
+    if let Some(change) = &event.subject {
+        return of_change(change);
+    }
     if let Some(activation) = &event.activation {
         let forced = if activation.forced { ", forced" } else { "" };
         return format!("profile {}{forced}", activation.profile);
@@ -124,6 +128,24 @@ fn of_verdict(event: &VerdictEvent) -> String {
     let more = to.or(other).or(undoes).unwrap_or_default();
     let undone = event.undone_by.map(|by| format!(" (undone by verdict {by})")).unwrap_or_default();
     format!("verdict {verdict_id}: {verdict}{more}, image {image_id}{undone}")
+}
+
+fn of_change(event: &SubjectEvent) -> String {
+    let subject = match &event.subject {
+        Some(subject) => format!("'{}'", subject.as_str()),
+        None => "a subject that is gone".to_owned(),
+    };
+    let image = match event.image_id {
+        Some(image) => format!("image {image}"),
+        None => "an image that is gone".to_owned(),
+    };
+    match event.change {
+        SubjectChange::Renamed => format!("renamed a subject, now {subject}"),
+        SubjectChange::Merged => format!("merged a subject into {subject}"),
+        SubjectChange::Removed => "removed a subject".to_owned(),
+        SubjectChange::SetAside => format!("set {image} aside of {subject}"),
+        SubjectChange::Restored => format!("restored {image} of {subject}"),
+    }
 }
 
 /// What was removed, in words.

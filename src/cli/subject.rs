@@ -1,26 +1,27 @@
 //! `facefleet subject …`
 
+mod change;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use self::change::{change, merged_as, remove, rename};
 use super::named_image::NamedImage;
+use super::operator::OperatorArgs;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
 use crate::domain::{
-    EnrolmentDecision, GalleryName, ImageId, ReferenceRules, ReferenceState, SetAsideReason,
-    SubjectName, counted,
+    EnrolmentDecision, GalleryName, ReferenceState, SetAsideReason, SubjectName, counted,
 };
-use crate::gallery::subjects::{
-    find_subject, remove_subject, rename_subject, require_alike, require_gallery, set_reference,
-};
+use crate::gallery::subjects::{find_subject, require_gallery};
 use crate::store::{
-    ReviewQuery, Store, StoredEnrolment, StoredReference, StoredSubject, SubjectMerge,
-    SubjectQuery, SubjectSummary, choose_profile,
+    ReviewQuery, Store, StoredEnrolment, StoredReference, StoredSubject, SubjectQuery,
+    SubjectSummary,
 };
 use crate::view::enrol::EnrolmentView;
-use crate::view::subject::{SubjectChange, SubjectChangeView, SubjectDetailView, SubjectView};
+use crate::view::subject::{SubjectDetailView, SubjectView};
 
 /// Subjects that are read at once.
 const PAGE: u32 = 1000;
@@ -74,6 +75,8 @@ pub(super) enum SubjectCommand {
         /// Merge them even if they do not look like one person.
         #[arg(long, requires = "merge")]
         force: bool,
+        #[command(flatten)]
+        operator: OperatorArgs,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -84,6 +87,8 @@ pub(super) enum SubjectCommand {
     Remove {
         #[command(flatten)]
         of: SubjectArgs,
+        #[command(flatten)]
+        operator: OperatorArgs,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -115,6 +120,8 @@ pub(super) struct ReferenceArgs {
     /// Its image: a path, a URI, or the `image_id` that `subject show` prints.
     #[arg(value_name = "IMAGE", value_parser = NamedImage::parser_with_ids())]
     image: NamedImage,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -128,16 +135,16 @@ impl SubjectCommand {
             Self::List { gallery, json } => list(store, &gallery.gallery, json).await?,
             Self::Show { of, json } => show(store, of, json).await?,
             Self::Review { gallery, json } => review(store, &gallery.gallery, json).await?,
-            Self::Rename { of, to, merge, force, json } => {
+            Self::Rename { of, to, merge, force, operator, json } => {
                 let merge = match merge {
                     true => Some(merged_as(app, store, (&of, &to), force).await?),
                     false => None,
                 };
                 let rules = app.settings().references();
-                rename(store, of, to, (merge, &rules, json)).await?;
+                rename(store, of, to, (merge, &rules), (&operator.name()?, json)).await?;
             }
-            Self::Remove { of, json } => {
-                remove(store, of, (&app.settings().references(), json)).await?;
+            Self::Remove { of, operator, json } => {
+                remove(store, of, &app.settings().references(), (&operator.name()?, json)).await?;
             }
             Self::SetAside(reference) => {
                 let aside = ReferenceState::SetAside(SetAsideReason::Operator);
@@ -294,99 +301,4 @@ fn enrolment_lines(stored: &StoredEnrolment, state: Option<ReferenceState>) -> V
     let reasons = enrolment.reasons.iter();
     let reasons = reasons.map(|reason| format!("    {}: {}", reason.code, reason.sentence()));
     std::iter::once(decision).chain(reasons).collect()
-}
-
-/// How a subject and another one become one. Without `force`, only if they look like one person.
-async fn merged_as(
-    app: &App,
-    store: &dyn Store,
-    (of, to): (&SubjectArgs, &SubjectName),
-    force: bool,
-) -> Result<SubjectMerge> {
-    let gallery = &of.gallery.gallery;
-    let profile = choose_profile(store, gallery, None).await?;
-    if !force {
-        let rules = match store.profile(&profile).await? {
-            Some(profile) => app.enrol_rules(&profile)?.match_threshold,
-            None => None,
-        };
-        require_alike(store, gallery, &profile, (&of.name, to), rules).await?;
-    }
-    Ok(SubjectMerge { profile, rules: app.settings().references() })
-}
-
-async fn rename(
-    store: &dyn Store,
-    of: SubjectArgs,
-    to: SubjectName,
-    (merge, rules, json): (Option<SubjectMerge>, &ReferenceRules, bool),
-) -> Result<()> {
-    let (gallery, from) = (of.gallery.gallery, of.name);
-    let merged = rename_subject(store, &gallery, (&from, &to), merge, rules).await?;
-    let summary = find_subject(store, &gallery, &to).await?.summary;
-    let change = if merged { SubjectChange::Merged } else { SubjectChange::Renamed };
-    let told = match change {
-        SubjectChange::Merged => format!(
-            "'{}' is now part of '{}', with {} and {} set aside",
-            from.as_str(),
-            to.as_str(),
-            counted(summary.references, "reference"),
-            summary.set_aside
-        ),
-        _ => format!("'{}' is now '{}'", from.as_str(), to.as_str()),
-    };
-    tell(json, &told, change, (gallery, summary), (Some(from), None))
-}
-
-async fn remove(
-    store: &dyn Store,
-    of: SubjectArgs,
-    (rules, json): (&ReferenceRules, bool),
-) -> Result<()> {
-    let gallery = of.gallery.gallery;
-    let summary = remove_subject(store, &gallery, &of.name, rules).await?;
-    let SubjectSummary { references, set_aside, accepted, review, rejected, .. } = summary;
-    let told = format!(
-        "'{}' was removed from gallery {gallery}, with {} and {}; the images and their results \
-         stay",
-        of.name.as_str(),
-        counted(references + set_aside, "reference"),
-        counted(accepted + review + rejected, "decision")
-    );
-    tell(json, &told, SubjectChange::Removed, (gallery, summary), (None, None))
-}
-
-async fn change(store: &dyn Store, of: ReferenceArgs, state: ReferenceState) -> Result<()> {
-    let ReferenceArgs { of: SubjectArgs { gallery, name }, image, json } = of;
-    let gallery = gallery.gallery;
-    let reference = set_reference(store, &gallery, &name, &image.key, state).await?;
-    let summary = find_subject(store, &gallery, &name).await?.summary;
-    let (change, what) = match state {
-        ReferenceState::Active => (SubjectChange::Restored, "is a reference of"),
-        ReferenceState::SetAside(_) => (SubjectChange::SetAside, "is set aside of"),
-    };
-    let told = format!(
-        "{} {what} '{}', who has {}",
-        reference.uri.for_people(),
-        name.as_str(),
-        counted(summary.references, "active reference")
-    );
-    tell(json, &told, change, (gallery, summary), (None, Some(reference.image)))
-}
-
-/// Prints what was done, in a sentence or as JSON.
-fn tell(
-    json: bool,
-    sentence: &str,
-    change: SubjectChange,
-    (gallery, summary): (GalleryName, SubjectSummary),
-    (renamed_from, image_id): (Option<SubjectName>, Option<ImageId>),
-) -> Result<()> {
-    if json {
-        let subject = SubjectView::new(gallery, summary);
-        say_json(&SubjectChangeView { change, renamed_from, image_id, subject })?;
-    } else {
-        say(printable(sentence))?;
-    }
-    Ok(())
 }

@@ -50,7 +50,7 @@ pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
     Decided, EnrolRules, Enrolment, EnrolmentDecision, EnrolmentProposal, GateFace, GateRules,
     NewReference, Reason, ReasonCode, ReferenceChange, ReferenceRules, ReferenceState,
-    SetAsideReason, SubjectReference, ToldReason,
+    SetAsideReason, SubjectChange, SubjectReference, ToldReason,
 };
 pub use erasure::{
     ErasedBefore, Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace,

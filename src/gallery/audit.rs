@@ -1,5 +1,6 @@
 //! One list of what was decided in galleries, in the order of time: decisions about enrolments,
-//! verdicts, activations, erasures, runs of retention. It is read from the store in pages.
+//! verdicts, changes of subjects, activations, erasures, runs of retention. It is read from the
+//! store in pages.
 
 use std::collections::VecDeque;
 
@@ -51,7 +52,7 @@ pub struct AuditLog<'a> {
     filter: AuditFilter,
     /// Events that are few.
     few: VecDeque<AuditView>,
-    paged: [PagedEvents; 2],
+    paged: [PagedEvents; 3],
 }
 
 impl<'a> AuditLog<'a> {
@@ -76,7 +77,8 @@ impl<'a> AuditLog<'a> {
         few.retain(|event| filter.matches(event));
         few.sort_by_key(|event| event.at);
         let begin = filter.since.map_or(TimePlace::BEGIN, TimePlace::before).max(TimePlace::BEGIN);
-        let paged = [AuditKind::Decision, AuditKind::Verdict].map(|kind| PagedEvents {
+        let paged = [AuditKind::Decision, AuditKind::Verdict, AuditKind::Subject];
+        let paged = paged.map(|kind| PagedEvents {
             kind,
             page: VecDeque::new(),
             after: filter.has(kind).then_some(begin),
@@ -108,15 +110,24 @@ impl PagedEvents {
         let Some(after) = self.after.filter(|_| self.page.is_empty()) else { return Ok(()) };
         let (gallery, until, limit) = (filter.gallery.clone(), filter.until, PAGE);
         let query = AuditQuery { gallery, after, until, limit };
-        if self.kind == AuditKind::Decision {
-            let page = store.audited_decisions(&query).await?;
-            self.after = page.last().map(|decision| decision.place);
-            self.page = page.into_iter().map(AuditView::from).collect();
-        } else {
-            let page = store.audited_verdicts(&query).await?;
-            self.after = page.last().map(|verdict| verdict.place);
-            self.page = page.into_iter().map(AuditView::from).collect();
-        }
+        (self.after, self.page) = match self.kind {
+            AuditKind::Decision => {
+                let page = store.audited_decisions(&query).await?;
+                (page.last().map(|last| last.place), viewed(page))
+            }
+            AuditKind::Verdict => {
+                let page = store.audited_verdicts(&query).await?;
+                (page.last().map(|last| last.place), viewed(page))
+            }
+            _ => {
+                let page = store.audited_changes(&query).await?;
+                (page.last().map(|last| last.place), viewed(page))
+            }
+        };
         Ok(())
     }
+}
+
+fn viewed<T: Into<AuditView>>(page: Vec<T>) -> VecDeque<AuditView> {
+    page.into_iter().map(T::into).collect()
 }

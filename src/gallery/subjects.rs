@@ -2,7 +2,8 @@
 //! aside and restored.
 
 use crate::domain::{
-    GalleryName, ImageId, ProfileId, ReferenceRules, ReferenceState, SetAsideReason, SubjectName,
+    GalleryName, ImageId, OperatorName, ProfileId, ReferenceRules, ReferenceState, SetAsideReason,
+    SubjectName,
 };
 use crate::store::{
     ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredReference, StoredSubject,
@@ -157,8 +158,9 @@ pub async fn rename_subject(
     (from, to): (&SubjectName, &SubjectName),
     merge: Option<SubjectMerge>,
     rules: &ReferenceRules,
+    by: &OperatorName,
 ) -> Result<bool, SubjectError> {
-    match store.rename_subject(gallery, from, to, merge.as_ref(), Some(rules)).await? {
+    match store.rename_subject(gallery, from, to, merge.as_ref(), Some(rules), by).await? {
         Renamed::Renamed => Ok(false),
         Renamed::Merged => Ok(true),
         Renamed::Taken => Err(SubjectError::Taken { gallery: gallery.clone(), name: to.clone() }),
@@ -216,8 +218,9 @@ pub async fn remove_subject(
     gallery: &GalleryName,
     name: &SubjectName,
     rules: &ReferenceRules,
+    by: &OperatorName,
 ) -> Result<SubjectSummary, SubjectError> {
-    match store.remove_subject(gallery, name, Some(rules)).await? {
+    match store.remove_subject(gallery, name, Some(rules), by).await? {
         Some(removed) => Ok(removed),
         None => Err(unknown(store, gallery, name).await?),
     }
@@ -234,6 +237,7 @@ pub async fn set_reference(
     name: &SubjectName,
     image: &ImageKey,
     state: ReferenceState,
+    by: &OperatorName,
 ) -> Result<StoredReference, SubjectError> {
     let subject = find_subject(store, gallery, name).await?;
     let is_named = |reference: &StoredReference| match image {
@@ -253,7 +257,7 @@ pub async fn set_reference(
         return Err(SubjectError::ByVerdict { gallery, image: reference.image });
     }
     // Somebody else may have removed it since.
-    match store.set_reference(gallery, name, reference.image, state).await? {
+    match store.set_reference(gallery, name, reference.image, state, by).await? {
         true => Ok(reference),
         false => Err(no_reference()),
     }

@@ -9,7 +9,7 @@ use super::row::row;
 use super::rows::{corrupt, parsed, time};
 use crate::domain::{
     CurationId, EnrolmentDecision, GalleryName, ImageId, JobId, OperatorName, ProfileId, Reason,
-    ReasonCode, SubjectName, UtcTime, Verdict, VerdictId,
+    ReasonCode, SubjectChange, SubjectName, UtcTime, Verdict, VerdictId,
 };
 
 /// A place in the order of time; what happened in the same microsecond comes by its numbers.
@@ -100,6 +100,25 @@ pub struct AuditedVerdict {
     pub undone_by: Option<VerdictId>,
 }
 
+/// What an operator changed of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditedChange {
+    /// Where it is in the order of time.
+    pub place: TimePlace,
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// When.
+    pub at: UtcTime,
+    /// Who.
+    pub by: OperatorName,
+    /// What.
+    pub change: SubjectChange,
+    /// The subject; none if it is gone.
+    pub subject: Option<SubjectName>,
+    /// The image of the reference; none if it is gone, or the change is not about one.
+    pub image: Option<ImageId>,
+}
+
 /// What was decided in galleries, in the order of time. Erasures, runs of retention and activations
 /// are few: their own traits list them.
 #[async_trait]
@@ -119,6 +138,12 @@ pub trait Audit: Send + Sync {
     /// If the store cannot be reached or used.
     async fn audited_verdicts(&self, query: &AuditQuery)
     -> Result<Vec<AuditedVerdict>, StoreError>;
+
+    /// Changes of subjects.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn audited_changes(&self, query: &AuditQuery) -> Result<Vec<AuditedChange>, StoreError>;
 }
 
 row! {
@@ -185,6 +210,33 @@ impl AuditedVerdictRow {
             image: ImageId(self.image_id),
             verdict: verdict(&self.verdict, subject, self.other_image_id, self.undoes)?,
             undone_by: self.undone_by.map(VerdictId),
+        })
+    }
+}
+
+row! {
+    /// A change of a subject.
+    pub(super) struct AuditedChangeRow {
+        at_us: i64,
+        id: i64,
+        gallery: String,
+        changed_by: String,
+        change: String,
+        subject: Option<String>,
+        image_id: Option<i64>,
+    }
+}
+
+impl AuditedChangeRow {
+    pub(super) fn change(self) -> Result<AuditedChange, Fault> {
+        Ok(AuditedChange {
+            place: TimePlace { at_us: self.at_us, first: self.id, second: 0 },
+            gallery: parsed(&self.gallery)?,
+            at: time(self.at_us.div_euclid(1000))?,
+            by: parsed(&self.changed_by)?,
+            change: parsed(&self.change)?,
+            subject: self.subject.as_deref().map(parsed).transpose()?,
+            image: self.image_id.map(ImageId),
         })
     }
 }

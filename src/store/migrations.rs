@@ -30,6 +30,7 @@ const SQLITE: &[File] = &[
     (21, "picture_hash", include_str!("../../migrations/sqlite/0021_picture_hash.sql")),
     (22, "removed_versions", include_str!("../../migrations/sqlite/0022_removed_versions.sql")),
     (23, "moves", include_str!("../../migrations/sqlite/0023_moves.sql")),
+    (24, "subject_changes", include_str!("../../migrations/sqlite/0024_subject_changes.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -55,6 +56,7 @@ const POSTGRES: &[File] = &[
     (20, "picture_hash", include_str!("../../migrations/postgres/0020_picture_hash.sql")),
     (21, "removed_versions", include_str!("../../migrations/postgres/0021_removed_versions.sql")),
     (22, "moves", include_str!("../../migrations/postgres/0022_moves.sql")),
+    (23, "subject_changes", include_str!("../../migrations/postgres/0023_subject_changes.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

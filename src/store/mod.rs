@@ -49,7 +49,7 @@ mod summary;
 mod templates;
 mod workers;
 
-pub use audit::{Audit, AuditQuery, AuditedDecision, AuditedVerdict, TimePlace};
+pub use audit::{Audit, AuditQuery, AuditedChange, AuditedDecision, AuditedVerdict, TimePlace};
 pub use campaigns::{Campaigns, MOST_OPEN};
 pub use curation::{Curation, Judged, NewCuration, StoredVerdict, VerdictQuery};
 pub use enrolments::{

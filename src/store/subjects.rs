@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::enrolments::StoredEnrolment;
 use crate::domain::{
-    GalleryName, ImageId, ImageUri, ProfileId, ReferenceRules, ReferenceState, SubjectName, UtcTime,
+    GalleryName, ImageId, ImageUri, OperatorName, ProfileId, ReferenceRules, ReferenceState,
+    SubjectName, UtcTime,
 };
 
 /// Which subjects [`Subjects::subjects`] returns.
@@ -91,8 +92,8 @@ pub enum Renamed {
     Erased,
 }
 
-/// The people of a gallery. What is changed of a subject is changed in one transaction, with the
-/// subject's row locked.
+/// The people of a gallery. What an operator changes of a subject is changed, and noted for the
+/// audit, in one transaction with the subject's row locked.
 #[async_trait]
 pub trait Subjects: Send + Sync {
     /// Subjects by name.
@@ -127,6 +128,7 @@ pub trait Subjects: Send + Sync {
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
         rules: Option<&ReferenceRules>,
+        by: &OperatorName,
     ) -> Result<Renamed, StoreError>;
 
     /// Removes a subject with its references and enrolments, and its name from the images that were
@@ -141,6 +143,7 @@ pub trait Subjects: Send + Sync {
         gallery: &GalleryName,
         name: &SubjectName,
         rules: Option<&ReferenceRules>,
+        by: &OperatorName,
     ) -> Result<Option<SubjectSummary>, StoreError>;
 
     /// Sets a reference of a subject aside, or restores it. Restoring may give a subject more
@@ -156,5 +159,6 @@ pub trait Subjects: Send + Sync {
         name: &SubjectName,
         image: ImageId,
         state: ReferenceState,
+        by: &OperatorName,
     ) -> Result<bool, StoreError>;
 }

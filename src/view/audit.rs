@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::domain::{
     Activation, CurationId, Erasure, ErasureCounts, ErasureId, ErasureKind, GalleryName, ImageId,
-    ProfileId, RetentionCounts, RetentionId, RetentionRun, SubjectName, UtcTime, Verdict,
-    VerdictId,
+    ProfileId, RetentionCounts, RetentionId, RetentionRun, SubjectChange, SubjectName, UtcTime,
+    Verdict, VerdictId,
 };
-use crate::store::{AuditedDecision, AuditedVerdict};
+use crate::store::{AuditedChange, AuditedDecision, AuditedVerdict};
 
 /// The kind of an event.
 #[derive(
@@ -30,6 +30,8 @@ pub enum AuditKind {
     Decision,
     /// Somebody gave a verdict about an image, or undid one.
     Verdict,
+    /// An operator changed a subject.
+    Subject,
     /// A profile was made the active one.
     Activation,
     /// Something was erased.
@@ -55,6 +57,8 @@ pub struct AuditView {
     pub decision: Option<DecisionEvent>,
     /// The verdict.
     pub verdict: Option<VerdictEvent>,
+    /// What was changed of a subject.
+    pub subject: Option<SubjectEvent>,
     /// The profile that was made active.
     pub activation: Option<ActivationEvent>,
     /// What was erased.
@@ -103,6 +107,18 @@ pub struct VerdictEvent {
     pub undone_by: Option<VerdictId>,
 }
 
+/// An operator changed a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SubjectEvent {
+    /// What was done.
+    pub change: SubjectChange,
+    /// The name that the subject has now; null if it is gone.
+    pub subject: Option<SubjectName>,
+    /// The image of the reference; null if it is gone, or the change is not about one.
+    pub image_id: Option<ImageId>,
+}
+
 /// A profile was made the active one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -141,9 +157,9 @@ pub struct RetentionEvent {
 
 impl AuditView {
     fn new(at: UtcTime, kind: AuditKind, gallery: &GalleryName, by: Option<String>) -> Self {
-        let (decision, verdict, activation, erasure, retention) = Default::default();
+        let (decision, verdict, subject, activation, erasure, retention) = Default::default();
         let gallery = gallery.clone();
-        Self { at, kind, gallery, by, decision, verdict, activation, erasure, retention }
+        Self { at, kind, gallery, by, decision, verdict, subject, activation, erasure, retention }
     }
 }
 
@@ -189,6 +205,15 @@ impl From<AuditedVerdict> for AuditView {
             undone_by: event.undone_by,
         };
         Self { verdict: Some(verdict), ..view }
+    }
+}
+
+impl From<AuditedChange> for AuditView {
+    fn from(event: AuditedChange) -> Self {
+        let by = Some(event.by.to_string());
+        let view = Self::new(event.at, AuditKind::Subject, &event.gallery, by);
+        let (change, subject, image_id) = (event.change, event.subject, event.image);
+        Self { subject: Some(SubjectEvent { change, subject, image_id }), ..view }
     }
 }
 

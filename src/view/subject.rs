@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::enrol::EnrolmentView;
 use super::image::ImageNames;
-use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName, UtcTime};
+use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectChange, SubjectName, UtcTime};
 use crate::store::{StoredReference, StoredSubject, SubjectSummary};
 
 /// A line of `subject list --json`.
@@ -113,23 +113,6 @@ impl From<&StoredReference> for ReferenceView {
             has_template: stored.has_template,
         }
     }
-}
-
-/// What was done with a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectChange {
-    /// It has another name.
-    Renamed,
-    /// It is part of another subject.
-    Merged,
-    /// It is gone, with its references and enrolments.
-    Removed,
-    /// A reference does not count any more.
-    SetAside,
-    /// A reference counts again.
-    Restored,
 }
 
 /// What `subject rename`, `remove`, `set-aside` and `restore` print with `--json`.

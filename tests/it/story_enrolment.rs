@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use self::cast::{Cast, FLAWS, PEOPLE, SCANNED, image_of, list_of, template_of};
 use crate::support::broker::TestBroker;
 use crate::support::stack::Database;
-use crate::support::{app, gallery, selection};
+use crate::support::{app, gallery, operator, selection};
 
 /// Whatever the story waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -294,7 +294,10 @@ async fn people_are_renamed_merged_and_removed(stage: &Stage) {
     let rules = stage.app.settings().references();
     let rename = |from: &str, to: &str, merge: Option<SubjectMerge>| {
         let (gallery, from, to) = (gallery.clone(), name(from), name(to));
-        async move { rename_subject(store, &gallery, (&from, &to), merge, &rules).await }
+        async move {
+            let by = operator();
+            rename_subject(store, &gallery, (&from, &to), merge, &rules, &by).await
+        }
     };
     assert!(!rename("person-3", "Ada Lovelace", None).await.unwrap());
     let ada = |found: Vec<BTreeSet<String>>| found == [BTreeSet::from(["Ada Lovelace".to_owned()])];
@@ -305,7 +308,8 @@ async fn people_are_renamed_merged_and_removed(stage: &Stage) {
     assert!(rename("agent", "person-7", Some(merge)).await.unwrap());
     let merged = find_subject(store, &gallery, &name("person-7")).await.unwrap().summary;
     assert_eq!((merged.references, merged.set_aside, merged.accepted, merged.review), (2, 1, 2, 1));
-    let removed = remove_subject(store, &gallery, &name("person-11"), &rules).await.unwrap();
+    let removed =
+        remove_subject(store, &gallery, &name("person-11"), &rules, &operator()).await.unwrap();
     assert_eq!((removed.references, removed.accepted), (2, 2));
     let gone = stage.found(vec![template_of(11, 8)], 1e-4).await;
     assert_eq!(gone, [BTreeSet::new()]);

@@ -8,9 +8,11 @@ mod gate;
 mod reason;
 mod references;
 mod rules;
+mod subject_change;
 
 pub use decision::{Decided, Enrolment, EnrolmentProposal, NewReference, SubjectReference};
 pub use gate::{GateFace, GateRules};
 pub use reason::{EnrolmentDecision, Reason, ReasonCode, ToldReason};
 pub use references::{ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason};
 pub use rules::EnrolRules;
+pub use subject_change::SubjectChange;

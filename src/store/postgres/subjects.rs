@@ -8,7 +8,8 @@ use super::reading::find_scope;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
 use crate::domain::{
-    EnrolmentDecision, GalleryName, ImageId, ReferenceRules, ReferenceState, SubjectName,
+    EnrolmentDecision, GalleryName, ImageId, OperatorName, ReferenceRules, ReferenceState,
+    SubjectChange, SubjectName,
 };
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::erasing::{TombstoneTables, erased_names};
@@ -64,8 +65,9 @@ impl Subjects for PostgresStore {
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
         rules: Option<&ReferenceRules>,
+        by: &OperatorName,
     ) -> Result<Renamed, StoreError> {
-        let rename = || self.try_rename(gallery, (from, to), merge, rules);
+        let rename = || self.try_rename(gallery, (from, to), (merge, rules), by);
         self.answer(WRITE, tried(rename)).await
     }
 
@@ -74,6 +76,7 @@ impl Subjects for PostgresStore {
         gallery: &GalleryName,
         name: &SubjectName,
         rules: Option<&ReferenceRules>,
+        by: &OperatorName,
     ) -> Result<Option<SubjectSummary>, StoreError> {
         let remove = || async {
             let mut transaction = self.begin_change().await?;
@@ -86,6 +89,7 @@ impl Subjects for PostgresStore {
             let mut tables = PostgresTables::new(&mut transaction);
             let back = tables.judge_references(&judged).await?;
             choose_among(&mut tables, gallery, rules, &back).await?;
+            note(&mut transaction, gallery, (None, None, SubjectChange::Removed), by).await?;
             transaction.commit().await?;
             Ok(Some(row.summary()?))
         };
@@ -98,6 +102,7 @@ impl Subjects for PostgresStore {
         name: &SubjectName,
         image: ImageId,
         state: ReferenceState,
+        by: &OperatorName,
     ) -> Result<bool, StoreError> {
         let set = || async {
             let mut transaction = self.begin_change().await?;
@@ -112,6 +117,10 @@ impl Subjects for PostgresStore {
                 .await?;
             if let Some(decision) = state.review().filter(|_| set.rows_affected() > 0) {
                 review(&mut transaction, (subject, name), image, decision).await?;
+            }
+            if set.rows_affected() > 0 {
+                let noted = (Some(subject), Some(image), state.into());
+                note(&mut transaction, gallery, noted, by).await?;
             }
             transaction.commit().await?;
             Ok(set.rows_affected() > 0)
@@ -133,8 +142,8 @@ impl PostgresStore {
         &self,
         gallery: &GalleryName,
         (from, to): (&SubjectName, &SubjectName),
-        merge: Option<&SubjectMerge>,
-        rules: Option<&ReferenceRules>,
+        (merge, rules): (Option<&SubjectMerge>, Option<&ReferenceRules>),
+        by: &OperatorName,
     ) -> Result<Renamed, Fault> {
         let mut transaction = self.begin_change().await?;
         let found = locked(&mut transaction, gallery, &[from, to]).await?;
@@ -162,10 +171,14 @@ impl PostgresStore {
                     .await?;
                 let mut tables = PostgresTables::new(&mut transaction);
                 choose_among(&mut tables, gallery, rules, &back).await?;
+                let noted = (Some(old), None, SubjectChange::Renamed);
+                note(&mut transaction, gallery, noted, by).await?;
                 Renamed::Renamed
             }
             Some((new, merge)) => {
                 join(&mut transaction, gallery, [old, new], merge).await?;
+                let noted = (Some(new), None, SubjectChange::Merged);
+                note(&mut transaction, gallery, noted, by).await?;
                 Renamed::Merged
             }
         };
@@ -250,6 +263,24 @@ async fn unlabel(
         .bind(name.as_str())
         .fetch_all(connection)
         .await?)
+}
+
+/// Notes a change of a subject, or of its reference of an image, for the audit.
+async fn note(
+    connection: &mut PgConnection,
+    gallery: &GalleryName,
+    (subject, image, change): (Option<i64>, Option<ImageId>, SubjectChange),
+    by: &OperatorName,
+) -> Result<(), Fault> {
+    sqlx::query(include_str!("sql/insert_subject_change.sql"))
+        .bind(gallery.as_str())
+        .bind(subject)
+        .bind(image.map(|image| image.0))
+        .bind(<&str>::from(change))
+        .bind(by.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Decides about an image that was to be reviewed.

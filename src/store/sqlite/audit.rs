@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::SqliteStore;
 use crate::domain::GalleryName;
-use crate::store::audit::{AuditedDecisionRow, AuditedVerdictRow};
-use crate::store::{Audit, AuditQuery, AuditedDecision, AuditedVerdict, StoreError};
+use crate::store::audit::{AuditedChangeRow, AuditedDecisionRow, AuditedVerdictRow};
+use crate::store::{Audit, AuditQuery, AuditedChange, AuditedDecision, AuditedVerdict, StoreError};
 
 #[async_trait]
 impl Audit for SqliteStore {
@@ -45,6 +45,22 @@ impl Audit for SqliteStore {
                     .fetch_all(&self.readers)
                     .await?;
             rows.into_iter().map(AuditedVerdictRow::verdict).collect()
+        })
+        .await
+    }
+
+    async fn audited_changes(&self, query: &AuditQuery) -> Result<Vec<AuditedChange>, StoreError> {
+        self.answer(async {
+            let rows: Vec<AuditedChangeRow> =
+                sqlx::query_as(include_str!("sql/audited_changes.sql"))
+                    .bind(query.gallery.as_ref().map(GalleryName::as_str))
+                    .bind(query.after.at_us)
+                    .bind(query.after.first)
+                    .bind(query.until_us())
+                    .bind(i64::from(query.limit))
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.into_iter().map(AuditedChangeRow::change).collect()
         })
         .await
     }

@@ -94,9 +94,10 @@ const DELETE_SUBJECT: [(ErasurePlace, &str); 7] = [
 ];
 
 /// What is left of a gallery once its images are deleted.
-const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 5] = [
+const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 6] = [
     (Some(ErasurePlace::Subjects), "DELETE FROM subjects WHERE gallery_id = ?1"),
     (Some(ErasurePlace::Activations), "DELETE FROM activations WHERE gallery_id = ?1"),
+    (None, "DELETE FROM subject_changes WHERE gallery_id = ?1"),
     (None, "DELETE FROM curations WHERE gallery_id = ?1"),
     (None, "DELETE FROM gallery_profiles WHERE gallery_id = ?1"),
     (None, "DELETE FROM galleries WHERE id = ?1"),

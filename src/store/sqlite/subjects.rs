@@ -7,7 +7,8 @@ use super::batch::SqliteTables;
 use super::reading::find_scope;
 use super::{SqliteStore, now_ms};
 use crate::domain::{
-    EnrolmentDecision, GalleryName, ImageId, ReferenceRules, ReferenceState, SubjectName,
+    EnrolmentDecision, GalleryName, ImageId, OperatorName, ReferenceRules, ReferenceState,
+    SubjectChange, SubjectName,
 };
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::erasing::erased_names;
@@ -63,6 +64,7 @@ impl Subjects for SqliteStore {
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
         rules: Option<&ReferenceRules>,
+        by: &OperatorName,
     ) -> Result<Renamed, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -87,12 +89,16 @@ impl Subjects for SqliteStore {
                         .await?;
                     let mut tables = SqliteTables(&mut transaction);
                     choose_among(&mut tables, gallery, rules, &back).await?;
+                    let noted = (Some(old.id), None, SubjectChange::Renamed);
+                    note(&mut transaction, gallery, noted, by).await?;
                     Renamed::Renamed
                 }
                 // Dropping the transaction undoes the labels.
                 (Some(_), None) => return Ok(Renamed::Taken),
                 (Some(new), Some(merge)) => {
                     join(&mut transaction, gallery, [old.id, new.id], merge).await?;
+                    let noted = (Some(new.id), None, SubjectChange::Merged);
+                    note(&mut transaction, gallery, noted, by).await?;
                     Renamed::Merged
                 }
             };
@@ -107,6 +113,7 @@ impl Subjects for SqliteStore {
         gallery: &GalleryName,
         name: &SubjectName,
         rules: Option<&ReferenceRules>,
+        by: &OperatorName,
     ) -> Result<Option<SubjectSummary>, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -116,6 +123,7 @@ impl Subjects for SqliteStore {
             let mut tables = SqliteTables(&mut transaction);
             let back = tables.judge_references(&judged).await?;
             choose_among(&mut tables, gallery, rules, &back).await?;
+            note(&mut transaction, gallery, (None, None, SubjectChange::Removed), by).await?;
             transaction.commit().await?;
             Ok(Some(row.summary()?))
         })
@@ -128,6 +136,7 @@ impl Subjects for SqliteStore {
         name: &SubjectName,
         image: ImageId,
         state: ReferenceState,
+        by: &OperatorName,
     ) -> Result<bool, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -143,6 +152,10 @@ impl Subjects for SqliteStore {
                 .await?;
             if let Some(decision) = state.review().filter(|_| set.rows_affected() > 0) {
                 review(&mut transaction, (id, name), image, decision).await?;
+            }
+            if set.rows_affected() > 0 {
+                let noted = (Some(id), Some(image), state.into());
+                note(&mut transaction, gallery, noted, by).await?;
             }
             transaction.commit().await?;
             Ok(set.rows_affected() > 0)
@@ -213,6 +226,25 @@ async fn unlabel(
         .bind(name.as_str())
         .fetch_all(connection)
         .await?)
+}
+
+/// Notes a change of a subject, or of its reference of an image, for the audit.
+async fn note(
+    connection: &mut SqliteConnection,
+    gallery: &GalleryName,
+    (subject, image, change): (Option<i64>, Option<ImageId>, SubjectChange),
+    by: &OperatorName,
+) -> Result<(), Fault> {
+    sqlx::query(include_str!("sql/insert_subject_change.sql"))
+        .bind(gallery.as_str())
+        .bind(subject)
+        .bind(image.map(|image| image.0))
+        .bind(<&str>::from(change))
+        .bind(by.as_str())
+        .bind(now_ms())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Decides about an image that was to be reviewed.

@@ -220,8 +220,16 @@ fn people_are_renamed_merged_and_removed() {
     let merged = subject(&["rename", "joseph", " barack ", "--merge", "--force"]);
     merged.ended(0);
     assert!(merged.out.contains("'joseph' is now part of 'barack', with 3 references"));
-    let removed = subject(&["remove", "barack", "--json"]);
+    let removed = subject(&["remove", "barack", "--json", "--as", "Olga"]);
     removed.ended(0);
+    let audit = sandbox.run(&["audit", "--gallery", "staff", "--kind", "subject", "--json"]);
+    assert_fits("audit", &audit.json());
+    let noted: Vec<_> =
+        audit.json().iter().map(|event| event["subject"]["change"].clone()).collect();
+    assert_eq!(noted, ["renamed", "merged", "removed"]);
+    assert_eq!(audit.json()[2]["by"], "Olga");
+    let audit = sandbox.run(&["audit", "--kind", "subject"]);
+    assert!(audit.out.contains("staff  removed a subject  by Olga"), "{}", audit.out);
     assert_eq!(counts(&removed.json()[0]), [3, 0, 3, 0, 1]);
     assert!(subject(&["list", "--json"]).json().is_empty());
     // Their images stay, and are found as faces.

@@ -8,8 +8,8 @@ use sqlx::{Connection, PgConnection};
 
 use super::opened;
 use crate::store_contract::enrolments::{enrolment, name};
-use crate::support::gallery;
 use crate::support::stack::Database;
+use crate::support::{gallery, operator};
 
 /// Who waits for an erasure.
 const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
@@ -64,8 +64,10 @@ async fn subjects_and_verdicts_wait_for_an_erasure() {
     assert_waits(&database, store.judge(&exclude)).await;
     let (ann, rob) = (name("Ann"), name("Rob"));
     let aside = ReferenceState::SetAside(SetAsideReason::Operator);
-    assert_waits(&database, store.set_reference(&gallery, &ann, image, aside)).await;
-    assert_waits(&database, store.rename_subject(&gallery, &ann, &rob, None, None)).await;
-    let removed = assert_waits(&database, store.remove_subject(&gallery, &rob, None)).await;
+    assert_waits(&database, store.set_reference(&gallery, &ann, image, aside, &operator())).await;
+    assert_waits(&database, store.rename_subject(&gallery, &ann, &rob, None, None, &operator()))
+        .await;
+    let removed =
+        assert_waits(&database, store.remove_subject(&gallery, &rob, None, &operator())).await;
     assert_eq!(removed.map(|summary| summary.name), Some(rob));
 }

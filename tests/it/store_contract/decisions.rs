@@ -9,7 +9,7 @@ use facefleet::store::{LatestEnrolment, Recorded, ReviewQuery, SubjectMerge, Sub
 use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, proposed, subject};
 use super::{Home, a, images, opened};
-use crate::support::{content, gallery, scored, stamp, uri, with_job};
+use crate::support::{content, gallery, operator, scored, stamp, uri, with_job};
 
 fn enrolled(recorded: &Recorded) -> &Enrolment {
     recorded.enrolment.as_ref().expect("a decision")
@@ -43,13 +43,13 @@ pub async fn only_an_accepted_image_gets_the_label_of_its_subject(home: impl Hom
         decided(&store, &against(enrolment("one", "Bo", 60, 0.0), code)).await;
         assert_eq!(labels().await, [Some(name("Joe"))]);
     }
-    store.remove_subject(&gallery(), &name("Bo"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Bo"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(labels().await, [Some(name("Joe"))]);
     decided(&store, &against(enrolment("new", "Bo", 60, 90.0), ReasonCode::Blurred)).await;
     assert_eq!(labels().await, [Some(name("Joe")), None]);
     decided(&store, &enrolment("one", "Bo", 60, 90.0)).await;
     assert_eq!(labels().await, [Some(name("Bo")), None]);
-    store.remove_subject(&gallery(), &name("Bo"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Bo"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(labels().await, [Some(name("Joe")), None], "it is Joe's reference still");
 }
 
@@ -71,7 +71,7 @@ pub async fn an_image_is_read_with_its_latest_enrolment(home: impl Home) {
     assert_eq!(latest().await, [None, joe.clone()]);
     decided(&store, &against(enrolment("one", "Bo", 60, 0.0), ReasonCode::Blurred)).await;
     assert_eq!(latest().await, [None, bo]);
-    store.remove_subject(&gallery(), &name("Bo"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Bo"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(latest().await, [None, joe]);
 }
 
@@ -144,13 +144,18 @@ pub async fn what_an_operator_set_aside_stays_aside(home: impl Home) {
     let store = opened(&home).await;
     let agent = against(enrolment("one", "Ann", 60, 0.0), ReasonCode::LooksLikeAnother);
     let image = decided(&store, &agent).await.image;
-    let operator = ReferenceState::SetAside(SetAsideReason::Operator);
-    assert!(store.set_reference(&gallery(), &name("Ann"), image, operator).await.unwrap());
+    let by_operator = ReferenceState::SetAside(SetAsideReason::Operator);
+    assert!(
+        store
+            .set_reference(&gallery(), &name("Ann"), image, by_operator, &operator())
+            .await
+            .unwrap()
+    );
     let answer = decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
     assert_eq!(decision(&answer), EnrolmentDecision::Rejected, "the operator has reviewed it");
     let states: Vec<_> =
         subject(&store, "Ann").await.references.into_iter().map(|each| each.state).collect();
-    assert_eq!(states, [operator]);
+    assert_eq!(states, [by_operator]);
 }
 
 pub async fn a_job_that_is_delivered_again_is_decided_once(home: impl Home) {
@@ -158,7 +163,7 @@ pub async fn a_job_that_is_delivered_again_is_decided_once(home: impl Home) {
     let first = enrolment("one", "Ann", 60, 0.0);
     let answer = decided(&store, &first).await;
     let (ann, anne) = (name("Ann"), name("Anne"));
-    store.rename_subject(&gallery(), &ann, &anne, None, None).await.unwrap();
+    store.rename_subject(&gallery(), &ann, &anne, None, None, &operator()).await.unwrap();
     let before = subject(&store, "Anne").await;
     assert_eq!(decided(&store, &first).await.enrolment, answer.enrolment);
     assert_eq!(store.subject(&gallery(), &ann).await.unwrap(), None, "the old name stays free");
@@ -182,7 +187,7 @@ pub async fn a_job_that_is_delivered_again_is_decided_once(home: impl Home) {
     let looser = JobRecord { enrolment: enrolment("poor", "Anne", 60, 10.0).enrolment, ..poor };
     assert_eq!(decided(&store, &looser).await.enrolment, rejected.enrolment);
 
-    store.remove_subject(&gallery(), &anne, None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &anne, None, &operator()).await.unwrap().unwrap();
     for redelivered in [newer, looser] {
         assert_eq!(decided(&store, &redelivered).await.enrolment, None, "nothing to decide");
     }
@@ -216,9 +221,12 @@ pub async fn campaigns_count_the_decisions_of_their_own_jobs(home: impl Home) {
     decided(&store, &newer).await;
     assert_eq!(counts(0).await, ([1, 0, 1], 2, 1));
     let merge = SubjectMerge { profile: a(), rules: ReferenceRules { most: 3, margin: 5.0 } };
-    store.rename_subject(&gallery(), &name("Bob"), &name("Ann"), Some(&merge), None).await.unwrap();
+    store
+        .rename_subject(&gallery(), &name("Bob"), &name("Ann"), Some(&merge), None, &operator())
+        .await
+        .unwrap();
     assert_eq!(counts(1).await, ([1, 0, 1], 1, 1));
-    store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Ann"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(counts(0).await, ([1, 0, 1], 0, 0), "what was decided was decided");
 }
 
@@ -248,7 +256,9 @@ pub async fn a_review_ends_with_what_the_operator_decides(home: impl Home) {
     assert_eq!(reviews(Some(open[0].clone()), 1).await, open[1..2]);
     let set = |place: usize, of: &str, state| {
         let (store, of, image) = (store.clone(), name(of), image(place));
-        async move { assert!(store.set_reference(&gallery(), &of, image, state).await.unwrap()) }
+        async move {
+            assert!(store.set_reference(&gallery(), &of, image, state, &operator()).await.unwrap())
+        }
     };
     set(0, "Ann", ReferenceState::Active).await;
     set(1, "Bob", ReferenceState::SetAside(SetAsideReason::Operator)).await;

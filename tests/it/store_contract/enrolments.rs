@@ -12,7 +12,9 @@ use facefleet::store::{LookAlikeProbe, Recorded, Store, StoredSubject};
 use tokio::sync::Barrier;
 
 use super::{Home, a, b, opened, under_b};
-use crate::support::{content, face, gallery, record, scored, stamp, unfetched, uri, with_job};
+use crate::support::{
+    content, face, gallery, operator, record, scored, stamp, unfetched, uri, with_job,
+};
 
 const RULES: ReferenceRules = ReferenceRules { most: 3, margin: 5.0 };
 
@@ -158,13 +160,18 @@ pub async fn what_was_decided_stays_for_its_job_and_what_was_accepted_for_all(ho
     assert_eq!(decided(&store, &first).await.enrolment, recorded.enrolment);
     assert_eq!(subject(&store, "Ann").await, before, "not even the time changes");
     // An operator sets it aside: neither a redelivery nor another enrolment brings it back.
-    let operator = aside(SetAsideReason::Operator);
-    assert!(store.set_reference(&gallery(), &name("Ann"), image, operator).await.unwrap());
+    let by_operator = aside(SetAsideReason::Operator);
+    assert!(
+        store
+            .set_reference(&gallery(), &name("Ann"), image, by_operator, &operator())
+            .await
+            .unwrap()
+    );
     decided(&store, &first).await;
     let again = enrolment("one", "Ann", 60, 0.0);
     decided(&store, &again).await;
     let after = subject(&store, "Ann").await;
-    assert_eq!(states(&after), [operator]);
+    assert_eq!(states(&after), [by_operator]);
     assert_eq!(after.enrolments[0].job, again.job.id);
     assert_eq!(after.enrolments[0].decided_at, before.enrolments[0].decided_at);
 
@@ -216,7 +223,10 @@ pub async fn an_image_to_review_is_kept_aside_until_somebody_restores_it(home: i
     let set = |state| {
         let store = store.clone();
         async move {
-            store.set_reference(&gallery(), &name("Bob"), recorded.image, state).await.unwrap()
+            store
+                .set_reference(&gallery(), &name("Bob"), recorded.image, state, &operator())
+                .await
+                .unwrap()
         }
     };
     assert!(set(ReferenceState::Active).await);
@@ -226,7 +236,13 @@ pub async fn an_image_to_review_is_kept_aside_until_somebody_restores_it(home: i
     assert_eq!(states(&subject(&store, "Bob").await), [ReferenceState::Active]);
     assert!(
         !store
-            .set_reference(&gallery(), &name("Nobody"), ImageId(1), ReferenceState::Active)
+            .set_reference(
+                &gallery(),
+                &name("Nobody"),
+                ImageId(1),
+                ReferenceState::Active,
+                &operator()
+            )
             .await
             .unwrap()
     );
@@ -295,7 +311,10 @@ pub async fn look_alikes_are_the_most_similar_references_of_others(home: impl Ho
         .await
         .unwrap();
     let set_aside = aside(SetAsideReason::Operator);
-    store.set_reference(&gallery(), &name("Cid"), recorded[3].image, set_aside).await.unwrap();
+    store
+        .set_reference(&gallery(), &name("Cid"), recorded[3].image, set_aside, &operator())
+        .await
+        .unwrap();
     let probe = |subject: &str, degrees| LookAlikeProbe {
         subject: name(subject),
         template: direction(degrees),

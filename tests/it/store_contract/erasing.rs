@@ -14,7 +14,9 @@ use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, subject};
 use super::verdicts::{curation, image, judge, log};
 use super::{Home, a, b, images, opened, under_b};
-use crate::support::{content, gallery, job, scored, selection, stamp, unfetched, uri, with_job};
+use crate::support::{
+    content, gallery, job, operator, scored, selection, stamp, unfetched, uri, with_job,
+};
 
 pub fn erasure(target: ErasureTarget) -> NewErasure {
     NewErasure { gallery: gallery(), target, by: "Olga".parse().unwrap() }
@@ -276,7 +278,10 @@ pub async fn an_erased_name_comes_back_by_no_verdict_and_no_other_name(home: imp
     let reassign = |to: &str| curation(vec![(two, Verdict::Reassign(name(to)))]);
     assert_eq!(store.judge(&reassign("Ann")).await.unwrap(), Judged::Erased(name("Ann")));
     let rename = async |to: &str| {
-        store.rename_subject(&gallery(), &name("Bob"), &name(to), None, None).await.unwrap()
+        store
+            .rename_subject(&gallery(), &name("Bob"), &name(to), None, None, &operator())
+            .await
+            .unwrap()
     };
     assert_eq!(rename("Ann").await, Renamed::Erased);
     assert_eq!((subject(&store, "Bob").await, log(&store).await), (bob, Vec::new()));

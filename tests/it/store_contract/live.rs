@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::enrolments::{decided, direction, enrolment, name};
 use super::profiles::activate;
 use super::{Home, a, b, opened, under_b};
-use crate::support::{content, face, gallery, profile, scored, stamp, uri, with_job};
+use crate::support::{content, face, gallery, operator, profile, scored, stamp, uri, with_job};
 
 /// Below every similarity.
 const ANY: f64 = -2.0;
@@ -97,16 +97,22 @@ pub async fn what_others_record_is_searched_within_a_second(home: impl Home) {
     decided(&others, &scored_again("bob", "Bob", 120.0)).await;
     soon(&live, 90.0, Some(("Bob", 0.866))).await;
     soon(&live, 120.0, Some(("Bob", 1.0))).await;
-    others.rename_subject(&gallery(), &name("Bob"), &name("Robert"), None, None).await.unwrap();
+    others
+        .rename_subject(&gallery(), &name("Bob"), &name("Robert"), None, None, &operator())
+        .await
+        .unwrap();
     soon(&live, 120.0, Some(("Robert", 1.0))).await;
-    others.remove_subject(&gallery(), &name("Robert"), None).await.unwrap();
+    others.remove_subject(&gallery(), &name("Robert"), None, &operator()).await.unwrap();
     soon(&live, 120.0, Some(("Ann", -0.5))).await;
     let image =
         others.subject(&gallery(), &name("Ann")).await.unwrap().unwrap().references[0].image;
     let aside = ReferenceState::SetAside(SetAsideReason::Operator);
-    others.set_reference(&gallery(), &name("Ann"), image, aside).await.unwrap();
+    others.set_reference(&gallery(), &name("Ann"), image, aside, &operator()).await.unwrap();
     soon(&live, 0.0, None).await;
-    others.set_reference(&gallery(), &name("Ann"), image, ReferenceState::Active).await.unwrap();
+    others
+        .set_reference(&gallery(), &name("Ann"), image, ReferenceState::Active, &operator())
+        .await
+        .unwrap();
     soon(&live, 0.0, Some(("Ann", 1.0))).await;
     stop.cancel();
     following.await.unwrap();
@@ -133,7 +139,7 @@ pub async fn what_this_process_changes_is_searched_at_once(home: impl Home) {
     };
     assert_eq!((found.len(), &found), (2, &fresh), "each person once, by the best reference");
     assert_eq!(found[0].image.image, uri("two"));
-    store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap();
+    store.remove_subject(&gallery(), &name("Ann"), None, &operator()).await.unwrap();
     assert_eq!(live.refresh().await.unwrap(), Refreshed { added: 0, removed: 2 });
     assert_eq!(best(&live, 30.0).await.unwrap().0, "Bob");
     decided(&store, &scored_again("three", "Bob", 100.0)).await;
@@ -177,12 +183,15 @@ pub async fn what_others_removed_is_not_found_even_before_the_index_knows(home: 
     // Nothing follows the store here.
     let live = live(&ours, Searched::References).await;
     assert_eq!(best(&live, 0.0).await.unwrap().0, "Ann");
-    others.rename_subject(&gallery(), &name("Ann"), &name("Anna"), None, None).await.unwrap();
+    others
+        .rename_subject(&gallery(), &name("Ann"), &name("Anna"), None, None, &operator())
+        .await
+        .unwrap();
     assert_eq!(best(&live, 0.0).await.unwrap().0, "Anna");
     decided(&others, &scored_again("two", "Bob", 60.0)).await;
     let (subject, similarity) = best(&live, 90.0).await.unwrap();
     assert!(subject == "Bob" && (similarity - 0.866).abs() < 1e-3, "{similarity}");
-    others.remove_subject(&gallery(), &name("Anna"), None).await.unwrap();
+    others.remove_subject(&gallery(), &name("Anna"), None, &operator()).await.unwrap();
     let found = live.nearest(&profile("a"), probe(direction(0.0)), 2, ANY).await.unwrap().remove(0);
     assert_eq!(found.len(), 1, "and as many as there are");
     assert_eq!(best(&live, 0.0).await.unwrap().0, "Bob");
@@ -207,7 +216,7 @@ pub async fn new_references_are_added_without_a_look_at_everything(home: impl Ho
     assert_eq!(found.len(), 2, "each person once");
     // A look at everything finds nothing that is new, and what is gone.
     assert_eq!(live.refresh().await.unwrap(), Refreshed::default());
-    others.remove_subject(&gallery(), &name("Bob"), None).await.unwrap();
+    others.remove_subject(&gallery(), &name("Bob"), None, &operator()).await.unwrap();
     live.add_new().await.unwrap();
     assert_eq!(best(&live, 90.0).await.unwrap().0, "Ann", "who is gone is not found");
     assert_eq!((live.faces(), live.subjects()), (2, Some(1)));

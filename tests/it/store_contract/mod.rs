@@ -308,6 +308,7 @@ macro_rules! store_contract {
                 what_holds_for_an_image_stays_when_old_verdicts_go
                 events_come_in_the_order_of_time_and_in_pages
                 the_audit_does_not_name_the_erased
+                who_changed_subjects_is_noted
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there

@@ -14,7 +14,7 @@ use super::enrolments::{decided, enrolment, name, subject};
 use super::verdicts::{image, judge};
 use super::{Home, a, b, images, opened, under_b};
 use crate::support::{
-    content, face, gallery, profile, record, scored, stamp, unfetched, uri, with_job,
+    content, face, gallery, operator, profile, record, scored, stamp, unfetched, uri, with_job,
 };
 
 /// Makes a profile active; false if it may not be.
@@ -193,7 +193,7 @@ pub async fn references_that_a_profile_lacks_are_counted(home: impl Home) {
     let bob = subject(&store, "Bob").await.references[0].image;
     let aside =
         facefleet::domain::ReferenceState::SetAside(facefleet::domain::SetAsideReason::Operator);
-    assert!(store.set_reference(&gallery(), &name("Bob"), bob, aside).await.unwrap());
+    assert!(store.set_reference(&gallery(), &name("Bob"), bob, aside, &operator()).await.unwrap());
     let found = covered(&store, &b()).await.coverage;
     assert_eq!((found.references, found.lost_references), (2, 1), "Bob's was set aside");
 }
@@ -252,7 +252,9 @@ pub async fn what_one_profile_alone_has_is_counted(home: impl Home) {
         let aside = facefleet::domain::ReferenceState::SetAside(
             facefleet::domain::SetAsideReason::Operator,
         );
-        let set = store.set_reference(&gallery(), &name("Ann"), reference.image, aside).await;
+        let set = store
+            .set_reference(&gallery(), &name("Ann"), reference.image, aside, &operator())
+            .await;
         assert!(set.unwrap());
     }
     assert_eq!(sole(&store, b()).await, [1, 0, 0], "searches use active references alone");

@@ -12,7 +12,7 @@ use super::enrolments::{decided, enrolment};
 use super::verdicts::{image, judge};
 use super::{Home, a, b, images, opened, settled, under_b};
 use crate::support::{
-    content, effects, gallery, record, scored, selection, stamp, unfetched, uri, with_job,
+    content, effects, gallery, operator, record, scored, selection, stamp, unfetched, uri, with_job,
 };
 
 /// All images that a re-score from `a` to `b` reads, in pages of two.
@@ -108,7 +108,7 @@ pub async fn references_of_superseded_bytes_are_read_too(home: impl Home) {
     let image = store.subject(&gallery(), &ann).await.unwrap().unwrap().references[0].image;
     let aside =
         facefleet::domain::ReferenceState::SetAside(facefleet::domain::SetAsideReason::Operator);
-    assert!(store.set_reference(&gallery(), &ann, image, aside).await.unwrap());
+    assert!(store.set_reference(&gallery(), &ann, image, aside, &operator()).await.unwrap());
     assert!(read(&store, selection()).await.iter().all(|image| !image.superseded));
 }
 

@@ -6,7 +6,7 @@ use facefleet::store::{ImageKey, Judged, NewCuration};
 use super::enrolments::{decided, enrolment, name, subject};
 use super::verdicts::{curation, image, judge, log};
 use super::*;
-use crate::support::{scored, with_job};
+use crate::support::{operator, scored, with_job};
 
 pub async fn two_images_are_told_apart_once(home: impl Home) {
     let store = opened(&home).await;
@@ -90,7 +90,11 @@ pub async fn references_that_another_name_brings_back_are_no_more_either(home: i
     }
     assert_eq!(active("Ann").await, 3);
     // Whoever had it by a verdict is removed.
-    store.remove_subject(&gallery(), &name("Cid"), rules.as_ref()).await.unwrap().unwrap();
+    store
+        .remove_subject(&gallery(), &name("Cid"), rules.as_ref(), &operator())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(active("Ann").await, 3, "{:?}", subject(&store, "Ann").await);
     // She gets the name that a verdict gave to an image of hers.
     let two = image(&store, "two").await;
@@ -98,7 +102,7 @@ pub async fn references_that_another_name_brings_back_are_no_more_either(home: i
     decided(&store, &enrolment("five", "Ann", 70, 100.0)).await;
     assert_eq!(active("Ann").await, 3);
     let [ann, anna] = ["Ann", "Anna"].map(name);
-    store.rename_subject(&gallery(), &ann, &anna, None, rules.as_ref()).await.unwrap();
+    store.rename_subject(&gallery(), &ann, &anna, None, rules.as_ref(), &operator()).await.unwrap();
     assert_eq!(active("Anna").await, 3, "{:?}", subject(&store, "Anna").await);
 }
 

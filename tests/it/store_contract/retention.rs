@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 pub use audit::{
     events_come_in_the_order_of_time_and_in_pages, the_audit_does_not_name_the_erased,
+    who_changed_subjects_is_noted,
 };
 
 use facefleet::domain::{

@@ -6,7 +6,7 @@ use facefleet::store::{Renamed, SubjectMerge, SubjectQuery};
 use super::enrolments::{decided, enrolment, name, subject};
 use super::profiles::activate;
 use super::{Home, a, b, images, opened, under_b};
-use crate::support::{gallery, scored, uri};
+use crate::support::{gallery, operator, scored, uri};
 
 pub async fn subjects_come_by_name_in_pages(home: impl Home) {
     let store = opened(&home).await;
@@ -60,7 +60,9 @@ pub async fn a_renamed_subject_keeps_everything(home: impl Home) {
     let before = subject(&store, "Ann").await;
     let rename = |from: &str, to: &str| {
         let (store, from, to) = (store.clone(), name(from), name(to));
-        async move { store.rename_subject(&gallery(), &from, &to, None, None).await.unwrap() }
+        async move {
+            store.rename_subject(&gallery(), &from, &to, None, None, &operator()).await.unwrap()
+        }
     };
     assert_eq!(rename("Ann", "Bob").await, Renamed::Taken);
     assert_eq!(subject(&store, "Ann").await, before, "nothing changed");
@@ -97,7 +99,7 @@ pub async fn a_merge_chooses_the_references_anew(home: impl Home) {
     let rules = ReferenceRules { most: 3, margin: 5.0 };
     let merge = SubjectMerge { profile: a(), rules };
     let renamed = store
-        .rename_subject(&gallery(), &name("Ann"), &name("Anne"), Some(&merge), None)
+        .rename_subject(&gallery(), &name("Ann"), &name("Anne"), Some(&merge), None, &operator())
         .await
         .unwrap();
     assert_eq!(renamed, Renamed::Merged);
@@ -123,9 +125,13 @@ pub async fn a_removed_subject_is_gone_and_its_images_stay(home: impl Home) {
     let image = decided(&store, &enrolment("one", "Ann", 60, 0.0)).await.image;
     decided(&store, &enrolment("other", "Bob", 60, 90.0)).await;
     store.record(&[scored("scanned", &[30])]).await.unwrap();
-    let removed = store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap().unwrap();
+    let removed =
+        store.remove_subject(&gallery(), &name("Ann"), None, &operator()).await.unwrap().unwrap();
     assert_eq!((removed.references, removed.accepted), (1, 1));
-    assert_eq!(store.remove_subject(&gallery(), &name("Ann"), None).await.unwrap(), None);
+    assert_eq!(
+        store.remove_subject(&gallery(), &name("Ann"), None, &operator()).await.unwrap(),
+        None
+    );
     assert_eq!(store.enrolments(&[image]).await.unwrap(), []);
     let found = store.reference_templates(&gallery(), &a(), None).await.unwrap();
     assert_eq!(found.len(), 1);
@@ -150,7 +156,10 @@ pub async fn subjects_may_be_renamed_while_they_are_enrolled(home: impl Home) {
     let mut renamed = 0;
     while !enrolling.is_finished() {
         let to = name(&format!("Ann {renamed}"));
-        let done = store.rename_subject(&gallery(), &name("Ann"), &to, None, None).await.unwrap();
+        let done = store
+            .rename_subject(&gallery(), &name("Ann"), &to, None, None, &operator())
+            .await
+            .unwrap();
         renamed += u32::from(done == Renamed::Renamed);
     }
     enrolling.await.unwrap();

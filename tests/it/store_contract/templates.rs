@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 
 use super::enrolments::{decided, direction, enrolment, name};
 use super::{Home, a, b, opened, under_b};
-use crate::support::{content, face, gallery, record, scored, stamp, unfetched, uri, with_job};
+use crate::support::{
+    content, face, gallery, operator, record, scored, stamp, unfetched, uri, with_job,
+};
 
 /// The templates by image and index of the face, from one state of the store.
 async fn templates(store: &dyn Reading, profile: &ProfileId) -> BTreeMap<(String, u32), Vec<f16>> {
@@ -163,8 +165,8 @@ pub async fn stamps_name_the_active_references_or_all_current_faces(home: impl H
     let two = store.subject(&gallery(), &name("Ann")).await.unwrap().unwrap();
     let two = two.references.iter().find(|each| each.uri == uri("two")).unwrap().image;
     let aside = ReferenceState::SetAside(SetAsideReason::Operator);
-    store.set_reference(&gallery(), &name("Ann"), two, aside).await.unwrap();
-    store.remove_subject(&gallery(), &name("Bob"), None).await.unwrap();
+    store.set_reference(&gallery(), &name("Ann"), two, aside, &operator()).await.unwrap();
+    store.remove_subject(&gallery(), &name("Bob"), None, &operator()).await.unwrap();
     let newer = JobRecord { content: content(b"newer"), ..scored("one", &[77]) };
     let newer = with_job(newer, |job| job.stamp = Some(stamp("v2")));
     store.record(&[newer]).await.unwrap();

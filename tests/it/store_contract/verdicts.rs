@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::enrolments::{decided, enrolment, name, subject};
 use super::{Home, a, images, opened, whole_page};
-use crate::support::{gallery, scored, uri, with_job};
+use crate::support::{gallery, operator, scored, uri, with_job};
 
 const BY_VERDICT: ReferenceState = ReferenceState::SetAside(SetAsideReason::Verdict);
 
@@ -148,7 +148,10 @@ pub async fn an_excluded_image_has_no_active_reference(home: impl Home) {
     // Neither another enrolment of it nor the subject's reference list brings it back.
     decided(&store, &with_job(enrolment("one", "Ann", 60, 0.0), |job| job.id = new_job())).await;
     assert_eq!(state().await, BY_VERDICT);
-    store.set_reference(&gallery(), &name("Ann"), one, ReferenceState::Active).await.unwrap();
+    store
+        .set_reference(&gallery(), &name("Ann"), one, ReferenceState::Active, &operator())
+        .await
+        .unwrap();
     assert_eq!(state().await, BY_VERDICT);
     // An excluded image becomes nobody's reference.
     let other = with_job(scored("three", &[50]), |job| job.lane = Lane::Scan);
@@ -186,7 +189,8 @@ pub async fn a_reassigned_image_has_its_new_subject_whatever_jobs_say(home: impl
     // A later job that names Ann, and a new name for Bob.
     store.name_subjects(&gallery(), &a(), &[(uri("one"), name("Ann"))]).await.unwrap();
     assert_eq!(label().await, name("Bob"));
-    let renamed = store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None).await;
+    let renamed =
+        store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None, &operator()).await;
     assert_eq!(renamed.unwrap(), Renamed::Renamed);
     assert_eq!(label().await, name("Rob"));
     assert_eq!(log(&store).await[0].verdict, Verdict::Reassign(name("Rob")));
@@ -316,7 +320,10 @@ pub async fn verdicts_follow_the_names_of_subjects_to_their_end(home: impl Home)
     }
     let one = image(&store, "one").await;
     judge(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
-    store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None).await.unwrap();
+    store
+        .rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None, &operator())
+        .await
+        .unwrap();
     judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
     let to_cid = log(&store).await[0].id;
     judge(&store, vec![(one, Verdict::Undo(to_cid))]).await;
@@ -324,9 +331,9 @@ pub async fn verdicts_follow_the_names_of_subjects_to_their_end(home: impl Home)
 
     // What was decided before the verdicts for a subject that is removed counts again.
     judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
-    store.remove_subject(&gallery(), &name("Cid"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Cid"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(label(&store, one).await, Some(name("Rob")));
-    store.remove_subject(&gallery(), &name("Rob"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Rob"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(label(&store, one).await, Some(name("Ann")));
     assert_eq!(log(&store).await, [], "with the undo of one of them");
 }
@@ -358,7 +365,7 @@ pub async fn references_follow_the_names_of_subjects(home: impl Home) {
     let rules = ReferenceRules { most: 3, margin: 5.0 };
     let merge = SubjectMerge { profile: a(), rules };
     store
-        .rename_subject(&gallery(), &name("Anne"), &name("Ann"), Some(&merge), None)
+        .rename_subject(&gallery(), &name("Anne"), &name("Ann"), Some(&merge), None, &operator())
         .await
         .unwrap();
     for image in [one, two] {
@@ -367,12 +374,15 @@ pub async fn references_follow_the_names_of_subjects(home: impl Home) {
     // A subject gets the name that a verdict gave to one of its images.
     judge(&store, vec![(one, to("Anna"))]).await;
     assert_eq!(reference(&store, "Ann", one).await, BY_VERDICT);
-    store.rename_subject(&gallery(), &name("Ann"), &name("Anna"), None, None).await.unwrap();
+    store
+        .rename_subject(&gallery(), &name("Ann"), &name("Anna"), None, None, &operator())
+        .await
+        .unwrap();
     assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
     // The subject that has an image by a verdict is removed.
     judge(&store, vec![(one, to("Cid"))]).await;
     assert_eq!(reference(&store, "Anna", one).await, BY_VERDICT);
-    store.remove_subject(&gallery(), &name("Cid"), None).await.unwrap().unwrap();
+    store.remove_subject(&gallery(), &name("Cid"), None, &operator()).await.unwrap().unwrap();
     assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
 }
 

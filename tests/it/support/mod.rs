@@ -22,8 +22,8 @@ use facefleet::app::App;
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, Component, Components, ContentHash, End, Face, FaceResult,
     Faces, GalleryName, ImageContent, ImageId, ImageUri, Job, JobId, JobRecord, Lane, Mapping,
-    Outcome, OutcomeEvent, Point, Precision, Profile, RecogniserProfile, Recognition, Selection,
-    SerFiq, SourceStamp, Template, Timings, WorkerId, WorkerReport,
+    OperatorName, Outcome, OutcomeEvent, Point, Precision, Profile, RecogniserProfile, Recognition,
+    Selection, SerFiq, SourceStamp, Template, Timings, WorkerId, WorkerReport,
 };
 use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
@@ -59,6 +59,10 @@ pub fn profile(name: &str) -> Profile {
 
 pub fn gallery() -> GalleryName {
     "staff".parse().unwrap()
+}
+
+pub fn operator() -> OperatorName {
+    "Olga".parse().unwrap()
 }
 
 pub fn uri(name: &str) -> ImageUri {

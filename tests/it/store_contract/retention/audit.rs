@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use facefleet::domain::{ErasureTarget, RetentionCounts, UtcTime, Verdict};
+use facefleet::domain::{
+    ErasureTarget, ImageId, ReferenceRules, ReferenceState, RetentionCounts, SetAsideReason,
+    SubjectChange, UtcTime, Verdict,
+};
 use facefleet::gallery::audit::{AuditFilter, AuditLog};
-use facefleet::store::{AuditQuery, NewErasure, Store, TimePlace};
-use facefleet::view::audit::{AuditKind, AuditView};
+use facefleet::store::{AuditQuery, NewErasure, Store, SubjectMerge, TimePlace};
+use facefleet::view::audit::{AuditKind, AuditView, SubjectEvent};
 
 use super::super::enrolments::{decided, enrolment, name};
 use super::super::verdicts::{image, judge};
-use super::super::{Home, opened};
-use crate::support::gallery;
+use super::super::{Home, a, opened};
+use crate::support::{gallery, operator};
 
 const ALL: AuditFilter = AuditFilter { gallery: None, since: None, until: None, kinds: Vec::new() };
 
@@ -85,6 +88,69 @@ pub async fn events_come_in_the_order_of_time_and_in_pages(home: impl Home) {
     assert_eq!(audit(&store, of_gallery).await.len(), 6);
     let unknown = AuditFilter { gallery: Some("unknown".parse().unwrap()), ..ALL };
     assert!(AuditLog::open(store.as_ref(), unknown).await.unwrap().is_none());
+}
+
+pub async fn who_changed_subjects_is_noted(home: impl Home) {
+    let store = opened(&home).await;
+    for (photo, of, degrees) in [("a", "Ann", 0.0), ("b", "Bob", 90.0), ("c", "Cid", 180.0)] {
+        decided(&store, &enrolment(photo, of, 60, degrees)).await;
+    }
+    let (photo, gallery) = (image(&store, "a").await, gallery());
+    let aside = ReferenceState::SetAside(SetAsideReason::Operator);
+    for state in [aside, ReferenceState::Active] {
+        assert!(
+            store.set_reference(&gallery, &name("Ann"), photo, state, &operator()).await.unwrap()
+        );
+    }
+    // Neither an unknown image nor the same name is a change.
+    let unknown = ImageId(photo.0 + 1000);
+    store.set_reference(&gallery, &name("Ann"), unknown, aside, &operator()).await.unwrap();
+    for (from, to) in [("Ann", "Ann"), ("Ann", "Bob"), ("Dan", "Eve"), ("Ann", "Anna")] {
+        let (from, to, by) = (name(from), name(to), operator());
+        store.rename_subject(&gallery, &from, &to, None, None, &by).await.unwrap();
+    }
+    let rules = ReferenceRules { most: 3, margin: 5.0 };
+    let merge = SubjectMerge { profile: a(), rules };
+    let (bob, cid) = (name("Bob"), name("Cid"));
+    store.rename_subject(&gallery, &bob, &cid, Some(&merge), None, &operator()).await.unwrap();
+    store.remove_subject(&gallery, &name("Anna"), None, &operator()).await.unwrap();
+    store.remove_subject(&gallery, &name("Anna"), None, &operator()).await.unwrap();
+
+    let of_subjects = AuditFilter { kinds: vec![AuditKind::Subject], ..ALL };
+    let events = audit(&store, of_subjects).await;
+    assert!(events.iter().all(|event| event.by.as_deref() == Some("Olga")));
+    let told = events.iter().map(|event| {
+        let SubjectEvent { change, subject, image_id } = event.subject.clone().unwrap();
+        (change, subject, image_id)
+    });
+    // The name that a subject has now; the one that was removed has none.
+    let expected = [
+        (SubjectChange::SetAside, None, Some(photo)),
+        (SubjectChange::Restored, None, Some(photo)),
+        (SubjectChange::Renamed, None, None),
+        (SubjectChange::Merged, Some(cid.clone()), None),
+        (SubjectChange::Removed, None, None),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+
+    let mut query = AuditQuery { gallery: None, after: TimePlace::BEGIN, until: None, limit: 2 };
+    let mut pages = Vec::new();
+    loop {
+        let page = store.audited_changes(&query).await.unwrap();
+        let Some(last) = page.last() else { break };
+        query.after = last.place;
+        pages.push(page.len());
+    }
+    assert_eq!(pages, [2, 2, 1]);
+
+    let erase = |target| NewErasure { gallery: gallery.clone(), target, by: operator() };
+    store.erase(&erase(ErasureTarget::Subject(cid))).await.unwrap();
+    let all = AuditFilter { kinds: vec![AuditKind::Subject], ..ALL };
+    let events = audit(&store, all.clone()).await;
+    assert_eq!(events.len(), expected.len());
+    assert!(events.iter().all(|event| event.subject.as_ref().unwrap().subject.is_none()));
+    store.erase(&erase(ErasureTarget::Gallery)).await.unwrap();
+    assert_eq!(audit(&store, all).await, []);
 }
 
 pub async fn the_audit_does_not_name_the_erased(home: impl Home) {
