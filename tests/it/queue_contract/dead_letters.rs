@@ -38,6 +38,22 @@ pub async fn a_dead_letter_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
     assert_eq!(queue.dead_letters(10).await.unwrap(), letters, "listing changes nothing");
 }
 
+pub async fn many_dead_letters_are_resolved_and_none_comes_back(queue: Arc<dyn JobQueue>) {
+    const LETTERS: usize = 60;
+    queue.publish(jobs(Lane::Scan, LETTERS)).await.unwrap();
+    let mut consumer = consumer(&queue, LETTERS).await;
+    for retry in [true, true, true, true, false] {
+        for _ in 0..LETTERS {
+            settle(next(&mut consumer).await, Disposition::Bury("no".into())).await;
+        }
+        // Not more: none that was resolved before is back.
+        becomes(&queue, QueueStatus { dead: LETTERS as u64, ..empty() }).await;
+        let all = DeadLetterFilter::default();
+        assert_eq!(queue.resolve_dead(&all, retry).await.unwrap(), LETTERS as u64);
+    }
+    becomes(&queue, empty()).await;
+}
+
 pub async fn a_dead_letter_can_be_retried_or_dropped_once(queue: Arc<dyn JobQueue>) {
     let mut jobs = jobs(Lane::Scan, 2);
     jobs[0].campaign = Some(CampaignId::new());

@@ -159,6 +159,7 @@ macro_rules! queue_contract {
             a_retry_comes_after_its_time_with_the_attempt_counted
             a_dead_letter_is_listed_with_its_reason
             a_dead_letter_can_be_retried_or_dropped_once
+            many_dead_letters_are_resolved_and_none_comes_back
             dead_letters_are_counted_and_resolved_by_reason
             status_counts_jobs_by_where_they_are
             a_closed_queue_accepts_and_delivers_nothing
