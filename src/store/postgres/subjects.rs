@@ -322,15 +322,12 @@ async fn join(
     let state = |(image, state): (ImageId, _)| NewState { subject: new, image: image.0, state };
     let states: Vec<NewState> = merged(rows, &merge.rules)?.into_iter().map(state).collect();
     tables.write_references(&states).await?;
-    sqlx::query(include_str!("sql/merge_enrolments.sql"))
-        .bind(old)
-        .bind(new)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("UPDATE enrolment_jobs SET subject_id = $2 WHERE subject_id = $1")
-        .bind(old)
-        .bind(new)
-        .execute(&mut *connection)
-        .await?;
+    for sql in [
+        include_str!("sql/delete_overruled_enrolments.sql"),
+        include_str!("sql/merge_enrolments.sql"),
+        "UPDATE enrolment_jobs SET subject_id = $2 WHERE subject_id = $1",
+    ] {
+        sqlx::query(sql).bind(old).bind(new).execute(&mut *connection).await?;
+    }
     delete(connection, old).await
 }

@@ -20,7 +20,7 @@ fn decision(recorded: &Recorded) -> EnrolmentDecision {
 }
 
 /// `record` with a reason against it.
-fn against(mut record: JobRecord, code: ReasonCode) -> JobRecord {
+pub fn against(mut record: JobRecord, code: ReasonCode) -> JobRecord {
     record.enrolment.as_mut().unwrap().reasons.push(Reason::new(code));
     record
 }

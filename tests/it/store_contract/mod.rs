@@ -256,6 +256,7 @@ macro_rules! store_contract {
                 references_without_a_template_under_the_active_profile_are_told
                 a_renamed_subject_keeps_everything
                 a_merge_chooses_the_references_anew
+                an_acceptance_survives_a_merge
                 a_removed_subject_is_gone_and_its_images_stay
                 subjects_may_be_renamed_while_they_are_enrolled
             }

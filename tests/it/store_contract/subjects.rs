@@ -1,8 +1,9 @@
 //! Subjects are listed, renamed, merged and removed.
 
-use facefleet::domain::{ReferenceRules, ReferenceState, SetAsideReason};
-use facefleet::store::{Renamed, SubjectMerge, SubjectQuery};
+use facefleet::domain::{ReasonCode, ReferenceRules, ReferenceState, SetAsideReason};
+use facefleet::store::{Renamed, SubjectMerge, SubjectQuery, SubjectSummary};
 
+use super::decisions::against;
 use super::enrolments::{decided, enrolment, name, subject};
 use super::profiles::activate;
 use super::{Home, a, b, images, opened, under_b};
@@ -118,6 +119,29 @@ pub async fn a_merge_chooses_the_references_anew(home: impl Home) {
     assert_eq!(state("one"), aside);
     assert_eq!(merged.summary.references, 3);
     assert!(images(&store, a()).await.iter().all(|image| image.subject == Some(name("Anne"))));
+}
+
+pub async fn an_acceptance_survives_a_merge(home: impl Home) {
+    let store = opened(&home).await;
+    let to_review = |record| against(record, ReasonCode::LooksLikeAnother);
+    for record in [
+        enrolment("one", "Ann", 60, 0.0),
+        to_review(enrolment("one", "Anne", 60, 0.0)),
+        to_review(enrolment("two", "Ann", 60, 90.0)),
+        enrolment("two", "Anne", 60, 90.0),
+        to_review(enrolment("three", "Ann", 60, 45.0)),
+        to_review(enrolment("three", "Anne", 60, 45.0)),
+    ] {
+        decided(&store, &record).await;
+    }
+    let merge = SubjectMerge { profile: a(), rules: ReferenceRules { most: 3, margin: 5.0 } };
+    store
+        .rename_subject(&gallery(), &name("Ann"), &name("Anne"), Some(&merge), None, &operator())
+        .await
+        .unwrap();
+    let merged = subject(&store, "Anne").await;
+    let SubjectSummary { references, accepted, review, .. } = merged.summary;
+    assert_eq!((references, accepted, review), (2, 2, 1), "what is a reference was accepted");
 }
 
 pub async fn a_removed_subject_is_gone_and_its_images_stay(home: impl Home) {
