@@ -138,6 +138,12 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A JPEG with four million comments of four bytes each.
+fn commented(jpeg: &[u8]) -> Vec<u8> {
+    let (start, rest) = jpeg.split_at(2);
+    [start, &[0xFF, 0xFE, 0, 2].repeat(4_000_000), rest].concat()
+}
+
 /// An image of about 15 megapixels of each kind.
 fn kinds() -> Vec<(&'static str, Vec<u8>)> {
     let png = |bits, colour, interlaced| Png { bits, colour, interlaced }.black(5000, 3000, &[]);
@@ -155,6 +161,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>)> {
         ("RGBA 16 interlaced.png", png(16, 6, true)),
         ("baseline.jpg", large::jpeg(3900, false, false)),
         ("progressive.jpg", large::jpeg(3900, true, false)),
+        ("millions of segments.jpg", commented(&large::jpeg(3900, false, false))),
         ("CMYK.jpg", large::jpeg(3900, false, true)),
         ("progressive CMYK.jpg", large::jpeg(3900, true, true)),
         ("RGB 16 in strips.tif", large::tiff_rgb16(3900, 16, None)),

@@ -47,28 +47,27 @@ struct AcTable {
 
 /// Finds damage in a file that was decoded without a warning.
 pub(super) fn unnoticed(bytes: &[u8]) -> Option<String> {
+    // Segments are not collected: a file may have millions, and their memory is not reserved.
     let frame = Frame::find(bytes)?;
-    // Collect the segments once: finding them reads the whole file.
-    let segments: Vec<_> = segments(bytes).collect();
-    zeros_in(&frame, &segments).or_else(|| missing_scans(&frame, &segments))
+    zeros_in(&frame, bytes).or_else(|| missing_scans(&frame, bytes))
 }
 
 /// Finds zeros where the coded data cannot contain them.
 pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
-    zeros_in(&Frame::find(bytes)?, &segments(bytes).collect::<Vec<_>>())
+    zeros_in(&Frame::find(bytes)?, bytes)
 }
 
-fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
+fn zeros_in(frame: &Frame, bytes: &[u8]) -> Option<String> {
     if !frame.is_huffman_dct() {
         return None;
     }
     let mut tables = [AcTable::default(); 4];
     let (mut zeros, mut all) = (0, 0);
-    for segment in segments {
+    for segment in segments(bytes) {
         if segment.marker == 0xC4 {
             read_tables(segment.parameters, &mut tables);
         }
-        let Some(scan) = segment.is_scan().then(|| JpegScan::parse(segment)).flatten() else {
+        let Some(scan) = segment.is_scan().then(|| JpegScan::parse(&segment)).flatten() else {
             continue;
         };
         all += scan.data.len();
@@ -86,10 +85,10 @@ fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
     })
 }
 
-fn missing_scans(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
+fn missing_scans(frame: &Frame, bytes: &[u8]) -> Option<String> {
     let mut coverage = Coverage::of(frame);
-    for scan in segments.iter().filter(|segment| segment.is_scan()).filter_map(JpegScan::parse) {
-        coverage.add(&scan);
+    for segment in segments(bytes).filter(Segment::is_scan) {
+        JpegScan::parse(&segment).iter().for_each(|scan| coverage.add(scan));
     }
     coverage.missing()
 }
