@@ -23,6 +23,10 @@ pub(super) struct TableRows<R> {
     cells: Vec<Vec<u8>>,
 }
 
+/// All rows would be in the header.
+const CARRIAGE_RETURNS: &str = "its lines end with carriage returns alone: let them end with line \
+    feeds (`tr '\\r' '\\n' < LIST`)";
+
 impl<R: BufRead> TableRows<R> {
     /// Reads the header. The inner error says why it is none. Without one, there are no rows.
     pub(super) fn new(reader: R) -> Result<std::result::Result<Self, String>> {
@@ -38,6 +42,7 @@ impl<R: BufRead> TableRows<R> {
                         named = Some(separator);
                         continue;
                     }
+                    _ if line.contains(&b'\r') => return Ok(Err(CARRIAGE_RETURNS.to_owned())),
                     _ => line.to_vec(),
                 },
             };
@@ -285,6 +290,14 @@ mod tests {
         assert!(found[0].1.contains("lines 2 to"), "{}", found[0].1);
         assert_eq!((found[1].1.as_str(), found.last().unwrap().0), ("b.jpg", 20_002));
         assert!(brief("uri\n\"a.jpg\n")[0].1.contains("lines 2 to 2"));
+    }
+
+    #[test]
+    fn lines_that_end_with_carriage_returns_alone_are_an_error() {
+        let error = TableRows::new(&b"file,subject\rp0.jpg,Ann\rp1.jpg,Bo\r"[..]);
+        let error = error.unwrap().err().unwrap();
+        assert!(error.contains("carriage returns") && error.contains("tr '\\r' '\\n'"), "{error}");
+        assert_eq!(brief("file,subject\r\np0.jpg,Ann\r\n").len(), 1);
     }
 
     #[test]
