@@ -124,7 +124,7 @@ async fn a_schedule_removes_what_is_due_and_the_audit_lists_it() {
     for (arguments, why) in [
         (
             ["--kind", "nonsense"],
-            "[possible values: decision, verdict, activation, erasure, retention]",
+            "[possible values: decision, verdict, subject, activation, erasure, retention]",
         ),
         (["--limit", "0"], "0 is not in 1.."),
     ] {
