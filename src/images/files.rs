@@ -108,10 +108,10 @@ impl ImageSource for FileSource {
         let path = match image.to_path() {
             Some(path) => path,
             None => {
-                return Err(FetchError::Refused(format!(
-                    "this worker does not fetch '{}:' URIs",
-                    image.scheme()
-                )));
+                return Err(FetchError::Refused(match image.scheme() {
+                    "file" => "the URI names a host: only files of this machine are read".into(),
+                    other => format!("this worker does not fetch '{other}:' URIs"),
+                }));
             }
         };
         let source = self.clone();

@@ -68,8 +68,9 @@ impl PictureFaces {
         let faces = selected.into_iter().map(aligned).collect();
         let (pyramid, wanted) = (detection.pyramid(), selection.min_size_px);
         let smallest_face_px = pyramid.smallest_face(size);
-        let suggestion =
-            (smallest_face_px > wanted as f32).then(|| pyramid.suggestion(size, wanted));
+        // A strip has no room for a face.
+        let is_missed = smallest_face_px > wanted as f32 && size.0.min(size.1) >= wanted;
+        let suggestion = is_missed.then(|| pyramid.suggestion(size, wanted));
         Self { size, hash: picture_hash::of(picture), faces, smallest_face_px, suggestion }
     }
 }

@@ -193,7 +193,8 @@ fn tell(view: &VerifiedErasureView) -> Result<()> {
     say(if view.absent {
         "what was erased was found nowhere"
     } else {
-        "what was erased was found: erase it again; a text may also be a part of another one"
+        "what was erased was found: erase it again, also from other galleries that have it; a text \
+         may also be a part of another one"
     })?;
     Ok(())
 }

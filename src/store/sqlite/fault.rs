@@ -83,7 +83,7 @@ fn coded_error(code: i32, error: &dyn Display, location: &str) -> StoreError {
         )),
         code::CANTOPEN => Unusable(format!(
             "{location} cannot be opened ({error}): check the permissions of the file and its \
-                folder"
+                folder, and that its file system can be written"
         )),
         code::NOTADB => Unusable(format!(
             "{location} is not a SQLite database: choose another file, or move this one away"
