@@ -151,6 +151,9 @@ pub enum StoreError {
     /// Permanent: a wrong URL, a file that is not a database, a schema from a newer version.
     #[error("the store cannot be used: {0}")]
     Unusable(String),
+    /// Permanent: files of the database are damaged.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
     /// The store refuses this record, such as one whose profile was never registered. Trying again
     /// does not help. The other records of the batch may be stored without it.
     #[error("the record cannot be stored: {0}")]

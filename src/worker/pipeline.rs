@@ -80,7 +80,8 @@ impl Worker {
     /// within the drain time. Jobs that are not settled by then are redelivered.
     ///
     /// # Errors
-    /// If the queue or the store cannot be used at the start, or the networks work no longer.
+    /// If the queue or the store cannot be used at the start, the networks work no longer, or the
+    /// store is damaged.
     /// Other errors are waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         self.check_access().await?;
@@ -149,6 +150,7 @@ struct Pipeline {
     /// Enrolments have their own settler, so that they do not wait for a batch of other jobs.
     finished_enrolments: mpsc::Sender<Finished>,
     finished: mpsc::Sender<Finished>,
+    damage: watch::Receiver<Option<String>>,
 }
 
 impl Pipeline {
@@ -158,7 +160,9 @@ impl Pipeline {
         active_profiles: Arc<ActiveProfiles>,
     ) -> Self {
         let Worker { queue, store, processor, settings, vitals } = worker;
+        let (damage, found_damage) = watch::channel(None);
         let settler = Settler {
+            damage: Arc::new(damage),
             queue,
             store,
             vitals: vitals.clone(),
@@ -185,6 +189,7 @@ impl Pipeline {
             settlers,
             finished_enrolments,
             finished,
+            damage: found_damage,
         }
     }
 
@@ -192,7 +197,7 @@ impl Pipeline {
     /// panicked.
     ///
     /// # Errors
-    /// If housekeeping panicked, or the networks work no longer.
+    /// If housekeeping panicked, the networks work no longer, or the store is damaged.
     async fn take_jobs(
         &mut self,
         consumer: &mut dyn Consumer,
@@ -208,6 +213,11 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 reason = &mut lost => return Err(WorkerError::Device(reason)),
+                // Fails only if the settlers ended.
+                Ok(()) = self.damage.changed() => {
+                    let how = self.damage.borrow().clone().unwrap_or_default();
+                    return Err(StoreError::Damaged(how).into());
+                }
                 // Settlers and housekeeping end early only if they panic.
                 () = self.finished.closed() => return Ok(()),
                 () = self.finished_enrolments.closed() => return Ok(()),

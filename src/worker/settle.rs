@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::enrolling::propose;
 use super::process::Processed;
@@ -46,6 +46,8 @@ pub(super) struct Settler {
     pub chips: Option<Arc<ChipCache>>,
     /// Sources whose outage was written to the store when one of their jobs was first set aside.
     pub reported: Arc<Mutex<HashSet<SourceName>>>,
+    /// How the store is damaged, once it is found to be.
+    pub damage: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Settler {
@@ -95,7 +97,7 @@ impl Settler {
             let (gallery, profile) = (&comparison.gallery, &comparison.profile);
             let ask = || self.store.look_alikes(gallery, profile, &probes);
             let found = self
-                .until_accepted("store", ask, |_| false, |error| {
+                .until_accepted("store", ask, is_final, |error| {
                     tracing::warn!(jobs = probes.len(), %error, "enrolments wait for the store");
                 })
                 .await
@@ -114,7 +116,17 @@ impl Settler {
         let started = Instant::now();
         let recorded = match self.record(records).await {
             Ok(recorded) => recorded,
-            Err(reason) => return self.end_rejected(&reason, records, deliveries).await,
+            // The deliveries are dropped, so that the jobs come again.
+            Err(StoreError::Damaged(how)) => {
+                self.damage.send_replace(Some(how));
+                return;
+            }
+            Err(StoreError::Invalid(reason)) => {
+                return self.end_rejected(&reason, records, deliveries).await;
+            }
+            Err(other) => {
+                return self.end_rejected(&other.to_string(), records, deliveries).await;
+            }
         };
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
@@ -173,18 +185,13 @@ impl Settler {
     }
 
     /// # Errors
-    /// Why the store rejects one of `records`. All other errors are waited out.
-    async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, String> {
-        let is_final = |error: &StoreError| matches!(error, StoreError::Invalid(_));
+    /// If the store rejects one of `records`, or is damaged. All other errors are waited out.
+    async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError> {
         let record = || self.store.record(records);
         self.until_accepted("store", record, is_final, |error| {
             tracing::warn!(jobs = records.len(), %error, "results wait for the store");
         })
         .await
-        .map_err(|error| match error {
-            StoreError::Invalid(reason) => reason,
-            other => other.to_string(),
-        })
     }
 
     async fn announce(&self, events: &[OutcomeEvent]) {
@@ -225,7 +232,6 @@ impl Settler {
         if !self.reported.lock().await.insert(source.clone()) {
             return;
         }
-        let is_final = |error: &StoreError| matches!(error, StoreError::Invalid(_));
         let report = || self.store.set_source_status(source, Some(reason));
         let reported = self
             .until_accepted("store", report, is_final, |error| {
@@ -269,6 +275,11 @@ impl Settler {
             pause = pause.saturating_mul(2).min(self.backoff.most).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// Whether waiting does not help.
+fn is_final(error: &StoreError) -> bool {
+    matches!(error, StoreError::Invalid(_) | StoreError::Damaged(_))
 }
 
 /// If the settlement is lost, the job is redelivered and finds its row.

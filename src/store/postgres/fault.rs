@@ -78,6 +78,9 @@ fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
             "{location}: {message}: let a role that owns the schema run `facefleet migrate`, and \
                 see docs/postgres.md for the rights of others"
         )),
+        "XX" if code == "XX001" || code == "XX002" => {
+            StoreError::Damaged(format!("{location}: {message}: restore it from a backup"))
+        }
         // A value that a check of the schema refuses, or that is too long for an index.
         "22" | "23" | "54" => {
             StoreError::Invalid(format!("{location}: {message} (SQLSTATE {code})"))

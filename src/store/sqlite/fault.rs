@@ -63,7 +63,7 @@ pub(super) fn at_read(error: &rusqlite::Error, location: &str) -> StoreError {
 
 /// The error of a primary result code.
 fn coded_error(code: i32, error: &dyn Display, location: &str) -> StoreError {
-    use StoreError::{Invalid, Unavailable, Unusable};
+    use StoreError::{Damaged, Invalid, Unavailable, Unusable};
     match code {
         code::BUSY | code::LOCKED => {
             Unavailable(format!("{location} is locked by another process for too long ({error})"))
@@ -88,9 +88,7 @@ fn coded_error(code: i32, error: &dyn Display, location: &str) -> StoreError {
         code::NOTADB => Unusable(format!(
             "{location} is not a SQLite database: choose another file, or move this one away"
         )),
-        code::CORRUPT => {
-            Unusable(format!("{location} is damaged ({error}): restore it from a backup"))
-        }
+        code::CORRUPT => Damaged(format!("{location} ({error}): restore it from a backup")),
         code::CONSTRAINT => Invalid(error.to_string()),
         _ => Unusable(format!("{location}: {error}")),
     }

@@ -1,5 +1,10 @@
 //! Scans that fail as a whole: the exit status, the reason and what to do.
 
+use std::os::unix::fs::FileExt;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
 use super::{Sandbox, assert_adds_up, outcome};
 use crate::support::{PHOTOS, sample};
 
@@ -66,4 +71,32 @@ fn a_library_that_is_not_found_names_the_home() {
     run.ended(1);
     assert!(run.err.contains("cannot be loaded from ./.facefleet"), "{}", run.err);
     assert!(run.err.contains("FACEFLEET__HOME"), "{}", run.err);
+}
+
+/// Overwrites the first page of a table.
+async fn damage(sandbox: &Sandbox, table: &str) {
+    let path = sandbox.path("facefleet.db");
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let root = "SELECT rootpage, (SELECT page_size FROM pragma_page_size()) FROM sqlite_master \
+                WHERE name = ?1";
+    let (page, size): (i64, i64) =
+        sqlx::query_as(root).bind(table).fetch_one(&mut connection).await.unwrap();
+    // Nothing may be left in the write-ahead log.
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&vec![0xAA; size as usize], ((page - 1) * size) as u64).unwrap();
+}
+
+#[tokio::test]
+async fn a_scan_into_a_damaged_store_ends_and_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(1);
+    sandbox.run(&["scan", "photos"]).ended(0);
+    damage(&sandbox, "faces").await;
+    sandbox.write("photos/new.jpg", &sample(PHOTOS[1]));
+    let run = sandbox.run(&["scan", "photos"]);
+    run.ended(1);
+    assert!(run.err.contains("the store is damaged: facefleet.db"), "{}", run.err);
+    assert!(run.err.contains("restore it from a backup"), "{}", run.err);
 }
