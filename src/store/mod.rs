@@ -146,7 +146,7 @@ impl<T> Store for T where
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Temporary: the store is busy, or the connection was lost. Try again.
-    #[error("the store cannot be reached: {0}")]
+    #[error("the store cannot be used now: {0}")]
     Unavailable(String),
     /// Permanent: a wrong URL, a file that is not a database, a schema from a newer version.
     #[error("the store cannot be used: {0}")]

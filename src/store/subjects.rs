@@ -115,10 +115,10 @@ pub trait Subjects: Send + Sync {
     /// Gives a subject another name: itself, its references and enrolments, and the label of the
     /// images that were enrolled for it. If there is a subject of that name already, nothing
     /// changes, or with `merge` both become one: references are chosen anew among the active ones
-    /// of both, and of an image that both enrolled, the decision of `to` stays unless only the other
-    /// is an acceptance. References that
-    /// count again under the new name, because verdicts give it their images, are chosen by `rules`
-    /// where there are too many; without rules, all of them count.
+    /// of both, and of an image that both enrolled, the decision of `to` stays unless only the
+    /// other is an acceptance. References that count again under the new name, because verdicts
+    /// give it their images, are chosen by `rules` where there are too many; without rules, all of
+    /// them count.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

@@ -72,8 +72,7 @@ impl Recorder {
 fn describe() {
     describe_counter!(
         JOBS,
-        "Jobs whose outcome was committed, by lane and outcome; \
-            those that are delivered again count again."
+        "Committed outcomes of jobs (again if redelivered), by lane and outcome."
     );
     describe_counter!(ENROLMENTS, "Enrolments that were decided, by decision.");
     describe_counter!(FACES, "Faces recorded.");

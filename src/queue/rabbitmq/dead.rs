@@ -16,10 +16,10 @@ use super::{Broker, count};
 use crate::queue::dead_letter::revived;
 use crate::queue::{DeadLetter, DeadLetterFilter, QueueError};
 
-/// Letters that are resolved together, at most. The broker holds acknowledgements back while a quorum
-/// queue has not applied 32 others of the channel, and forgets them if the channel closes then. So a
-/// batch is far smaller, and the next letter is fetched from the same queue: what was acknowledged
-/// before is applied by then.
+/// Letters that are resolved together, at most. The broker holds acknowledgements back while a
+/// quorum queue has not applied 32 others of the channel, and forgets them if the channel closes
+/// then. So a batch is far smaller, and the next letter is fetched from the same queue: what was
+/// acknowledged before is applied by then.
 const BATCH: usize = 10;
 /// The time between checks of whether requeued letters are ready again, and the longest wait for
 /// that.

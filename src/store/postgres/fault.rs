@@ -56,6 +56,9 @@ fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
     };
     let (code, message) = (reported.code().unwrap_or_default().into_owned(), reported.message());
     match code.get(..2).unwrap_or_default() {
+        "25" if code == "25006" => StoreError::Unavailable(format!(
+            "{location}: the server is a standby, or this role or database is read-only ({message})"
+        )),
         // Connection exceptions, ended transactions (a time limit, or a server that became a
         // standby), rollbacks, lock timeouts, operator intervention.
         "08" | "25" | "40" | "55" | "57" => {

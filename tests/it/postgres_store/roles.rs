@@ -252,13 +252,12 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let later = |line: &&str| {
         let tables = [
             " ON workers TO ",
-            " ON subjects, ",
+            " ON subject",
             " ON activations",
             " ON schedule",
             " removed_images",
             " missing_images",
             " verdicts",
-            " subject_changes",
         ];
         tables.iter().any(|of| line.contains(of))
     };

@@ -161,12 +161,8 @@ pub async fn what_was_decided_stays_for_its_job_and_what_was_accepted_for_all(ho
     assert_eq!(subject(&store, "Ann").await, before, "not even the time changes");
     // An operator sets it aside: neither a redelivery nor another enrolment brings it back.
     let by_operator = aside(SetAsideReason::Operator);
-    assert!(
-        store
-            .set_reference(&gallery(), &name("Ann"), image, by_operator, &operator())
-            .await
-            .unwrap()
-    );
+    let set = store.set_reference(&gallery(), &name("Ann"), image, by_operator, &operator()).await;
+    assert!(set.unwrap());
     decided(&store, &first).await;
     let again = enrolment("one", "Ann", 60, 0.0);
     decided(&store, &again).await;

@@ -1,13 +1,19 @@
 //! Subjects are listed, renamed, merged and removed.
 
+use std::sync::Arc;
+
 use facefleet::domain::{ReasonCode, ReferenceRules, ReferenceState, SetAsideReason};
-use facefleet::store::{Renamed, SubjectMerge, SubjectQuery, SubjectSummary};
+use facefleet::store::{Renamed, Store, SubjectMerge, SubjectQuery, SubjectSummary};
 
 use super::decisions::against;
 use super::enrolments::{decided, enrolment, name, subject};
 use super::profiles::activate;
 use super::{Home, a, b, images, opened, under_b};
 use crate::support::{gallery, operator, scored, uri};
+
+pub async fn rename(store: &Arc<dyn Store>, from: &str, to: &str) -> Renamed {
+    store.rename_subject(&gallery(), &name(from), &name(to), None, None, &operator()).await.unwrap()
+}
 
 pub async fn subjects_come_by_name_in_pages(home: impl Home) {
     let store = opened(&home).await;
@@ -59,17 +65,11 @@ pub async fn a_renamed_subject_keeps_everything(home: impl Home) {
     decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
     decided(&store, &enrolment("other", "Bob", 60, 90.0)).await;
     let before = subject(&store, "Ann").await;
-    let rename = |from: &str, to: &str| {
-        let (store, from, to) = (store.clone(), name(from), name(to));
-        async move {
-            store.rename_subject(&gallery(), &from, &to, None, None, &operator()).await.unwrap()
-        }
-    };
-    assert_eq!(rename("Ann", "Bob").await, Renamed::Taken);
+    assert_eq!(rename(&store, "Ann", "Bob").await, Renamed::Taken);
     assert_eq!(subject(&store, "Ann").await, before, "nothing changed");
-    assert_eq!(rename("Nobody", "Ann").await, Renamed::Unknown);
-    assert_eq!(rename("Ann", "Ann").await, Renamed::Renamed);
-    assert_eq!(rename("Ann", "Anne").await, Renamed::Renamed);
+    assert_eq!(rename(&store, "Nobody", "Ann").await, Renamed::Unknown);
+    assert_eq!(rename(&store, "Ann", "Ann").await, Renamed::Renamed);
+    assert_eq!(rename(&store, "Ann", "Anne").await, Renamed::Renamed);
     let after = subject(&store, "Anne").await;
     assert_eq!(after.references, before.references);
     assert_eq!(after.summary.created_at, before.summary.created_at);

@@ -14,6 +14,7 @@ use facefleet::store::{
 use tokio::sync::mpsc;
 
 use super::enrolments::{decided, enrolment, name, subject};
+use super::subjects::rename;
 use super::{Home, a, images, opened, whole_page};
 use crate::support::{gallery, operator, scored, uri, with_job};
 
@@ -148,10 +149,8 @@ pub async fn an_excluded_image_has_no_active_reference(home: impl Home) {
     // Neither another enrolment of it nor the subject's reference list brings it back.
     decided(&store, &with_job(enrolment("one", "Ann", 60, 0.0), |job| job.id = new_job())).await;
     assert_eq!(state().await, BY_VERDICT);
-    store
-        .set_reference(&gallery(), &name("Ann"), one, ReferenceState::Active, &operator())
-        .await
-        .unwrap();
+    let active = ReferenceState::Active;
+    store.set_reference(&gallery(), &name("Ann"), one, active, &operator()).await.unwrap();
     assert_eq!(state().await, BY_VERDICT);
     // An excluded image becomes nobody's reference.
     let other = with_job(scored("three", &[50]), |job| job.lane = Lane::Scan);
@@ -189,9 +188,7 @@ pub async fn a_reassigned_image_has_its_new_subject_whatever_jobs_say(home: impl
     // A later job that names Ann, and a new name for Bob.
     store.name_subjects(&gallery(), &a(), &[(uri("one"), name("Ann"))]).await.unwrap();
     assert_eq!(label().await, name("Bob"));
-    let renamed =
-        store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None, &operator()).await;
-    assert_eq!(renamed.unwrap(), Renamed::Renamed);
+    assert_eq!(rename(&store, "Bob", "Rob").await, Renamed::Renamed);
     assert_eq!(label().await, name("Rob"));
     assert_eq!(log(&store).await[0].verdict, Verdict::Reassign(name("Rob")));
     assert_eq!(
@@ -320,10 +317,7 @@ pub async fn verdicts_follow_the_names_of_subjects_to_their_end(home: impl Home)
     }
     let one = image(&store, "one").await;
     judge(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
-    store
-        .rename_subject(&gallery(), &name("Bob"), &name("Rob"), None, None, &operator())
-        .await
-        .unwrap();
+    rename(&store, "Bob", "Rob").await;
     judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
     let to_cid = log(&store).await[0].id;
     judge(&store, vec![(one, Verdict::Undo(to_cid))]).await;
@@ -362,8 +356,7 @@ pub async fn references_follow_the_names_of_subjects(home: impl Home) {
     // Both subjects become one, and both were the other's before.
     judge(&store, vec![(two, to("Ann")), (one, to("Anne"))]).await;
     assert_eq!(reference(&store, "Anne", two).await, BY_VERDICT);
-    let rules = ReferenceRules { most: 3, margin: 5.0 };
-    let merge = SubjectMerge { profile: a(), rules };
+    let merge = SubjectMerge { profile: a(), rules: ReferenceRules { most: 3, margin: 5.0 } };
     store
         .rename_subject(&gallery(), &name("Anne"), &name("Ann"), Some(&merge), None, &operator())
         .await
@@ -374,10 +367,7 @@ pub async fn references_follow_the_names_of_subjects(home: impl Home) {
     // A subject gets the name that a verdict gave to one of its images.
     judge(&store, vec![(one, to("Anna"))]).await;
     assert_eq!(reference(&store, "Ann", one).await, BY_VERDICT);
-    store
-        .rename_subject(&gallery(), &name("Ann"), &name("Anna"), None, None, &operator())
-        .await
-        .unwrap();
+    rename(&store, "Ann", "Anna").await;
     assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
     // The subject that has an image by a verdict is removed.
     judge(&store, vec![(one, to("Cid"))]).await;

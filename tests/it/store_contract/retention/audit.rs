@@ -109,15 +109,14 @@ pub async fn who_changed_subjects_is_noted(home: impl Home) {
         let (from, to, by) = (name(from), name(to), operator());
         store.rename_subject(&gallery, &from, &to, None, None, &by).await.unwrap();
     }
-    let rules = ReferenceRules { most: 3, margin: 5.0 };
-    let merge = SubjectMerge { profile: a(), rules };
+    let merge = SubjectMerge { profile: a(), rules: ReferenceRules { most: 3, margin: 5.0 } };
     let (bob, cid) = (name("Bob"), name("Cid"));
     store.rename_subject(&gallery, &bob, &cid, Some(&merge), None, &operator()).await.unwrap();
     store.remove_subject(&gallery, &name("Anna"), None, &operator()).await.unwrap();
     store.remove_subject(&gallery, &name("Anna"), None, &operator()).await.unwrap();
 
     let of_subjects = AuditFilter { kinds: vec![AuditKind::Subject], ..ALL };
-    let events = audit(&store, of_subjects).await;
+    let events = audit(&store, of_subjects.clone()).await;
     assert!(events.iter().all(|event| event.by.as_deref() == Some("Olga")));
     let told = events.iter().map(|event| {
         let SubjectEvent { change, subject, image_id } = event.subject.clone().unwrap();
@@ -145,12 +144,11 @@ pub async fn who_changed_subjects_is_noted(home: impl Home) {
 
     let erase = |target| NewErasure { gallery: gallery.clone(), target, by: operator() };
     store.erase(&erase(ErasureTarget::Subject(cid))).await.unwrap();
-    let all = AuditFilter { kinds: vec![AuditKind::Subject], ..ALL };
-    let events = audit(&store, all.clone()).await;
+    let events = audit(&store, of_subjects.clone()).await;
     assert_eq!(events.len(), expected.len());
     assert!(events.iter().all(|event| event.subject.as_ref().unwrap().subject.is_none()));
     store.erase(&erase(ErasureTarget::Gallery)).await.unwrap();
-    assert_eq!(audit(&store, all).await, []);
+    assert_eq!(audit(&store, of_subjects).await, []);
 }
 
 pub async fn the_audit_does_not_name_the_erased(home: impl Home) {
