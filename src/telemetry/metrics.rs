@@ -70,10 +70,7 @@ impl Recorder {
 }
 
 fn describe() {
-    describe_counter!(
-        JOBS,
-        "Committed outcomes of jobs (again if redelivered), by lane and outcome."
-    );
+    describe_counter!(JOBS, "Jobs whose outcome was committed, by lane and outcome.");
     describe_counter!(ENROLMENTS, "Enrolments that were decided, by decision.");
     describe_counter!(FACES, "Faces recorded.");
     describe_histogram!(QUALITY, "Quality of recorded faces, 0 to 100.");
