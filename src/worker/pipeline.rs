@@ -81,8 +81,7 @@ impl Worker {
     ///
     /// # Errors
     /// If the queue or the store cannot be used at the start, the networks work no longer, or the
-    /// store is damaged.
-    /// Other errors are waited out.
+    /// store is damaged. Other errors are waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         self.check_access().await?;
         let settings = self.settings.clone();

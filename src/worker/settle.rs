@@ -97,7 +97,9 @@ impl Settler {
             let (gallery, profile) = (&comparison.gallery, &comparison.profile);
             let ask = || self.store.look_alikes(gallery, profile, &probes);
             let found = self
-                .until_accepted("store", ask, is_final, |error| {
+                .until_accepted("store", ask, |_| false, |error| {
+                    // Nobody is enrolled without an answer: this waits, and the worker ends.
+                    self.note_damage(error);
                     tracing::warn!(jobs = probes.len(), %error, "enrolments wait for the store");
                 })
                 .await
@@ -117,10 +119,7 @@ impl Settler {
         let recorded = match self.record(records).await {
             Ok(recorded) => recorded,
             // The deliveries are dropped, so that the jobs come again.
-            Err(StoreError::Damaged(how)) => {
-                self.damage.send_replace(Some(how));
-                return;
-            }
+            Err(error @ StoreError::Damaged(_)) => return self.note_damage(&error),
             Err(StoreError::Invalid(reason)) => {
                 return self.end_rejected(&reason, records, deliveries).await;
             }
@@ -165,6 +164,13 @@ impl Settler {
                 tracing::error!(job = %record.job.id, %error, "the chips of an erased image cannot \
                     be removed from the chip cache: `facefleet erase --verify` finds them");
             }
+        }
+    }
+
+    /// Ends the worker if the store is damaged.
+    fn note_damage(&self, error: &StoreError) {
+        if let StoreError::Damaged(how) = error {
+            self.damage.send_replace(Some(how.clone()));
         }
     }
 
