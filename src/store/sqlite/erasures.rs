@@ -1,6 +1,10 @@
 //! Erasing.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use tokio::time::{Instant, sleep};
 
 use super::batch::SqliteTables;
 use super::{SqliteStore, now_ms};
@@ -11,6 +15,9 @@ use crate::store::erasing::find_erased;
 use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
 use crate::store::{Erasable, Erasures, NewErasure, StoreError};
+
+/// Between attempts to empty the write-ahead log.
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[async_trait]
 impl Erasures for SqliteStore {
@@ -97,10 +104,11 @@ impl Erasures for SqliteStore {
     /// them. The write-ahead log keeps its pages until it is emptied.
     async fn rewrite(&self) -> Result<(), StoreError> {
         self.answer(async {
-            sqlx::query("VACUUM").execute(&self.writer).await?;
-            let (busy, _, _): (i64, i64, i64) =
-                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
-            if busy != 0 {
+            let mut writer = self.writer.acquire().await?;
+            // It gets another busy timeout below.
+            writer.close_on_drop();
+            sqlx::query("VACUUM").execute(&mut *writer).await?;
+            if !empty_log(&mut writer, Instant::now() + 2 * self.busy_timeout).await? {
                 let reason = format!(
                     "{}: others read the store, so its write-ahead log cannot be emptied now: \
                         run the same command again, or end them first",
@@ -111,5 +119,21 @@ impl Erasures for SqliteStore {
             Ok(())
         })
         .await
+    }
+}
+
+/// Empties the write-ahead log as soon as nobody reads from it. Whether that was before `due`.
+///
+/// An attempt keeps others from writing, and whoever reads may go on only once something was
+/// written: attempts are short, and there is time for others between them.
+async fn empty_log(writer: &mut SqliteConnection, due: Instant) -> Result<bool, Fault> {
+    sqlx::query("PRAGMA busy_timeout = 200").execute(&mut *writer).await?;
+    loop {
+        let (busy, _, _): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *writer).await?;
+        if busy == 0 || Instant::now() > due {
+            return Ok(busy == 0);
+        }
+        sleep(PAUSE).await;
     }
 }
