@@ -115,15 +115,16 @@ impl Subjects for PostgresStore {
                 .bind(set_aside(state))
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(decision) = state.review().filter(|_| set.rows_affected() > 0) {
+            if set.rows_affected() == 0 {
+                return Ok(false);
+            }
+            if let Some(decision) = state.review() {
                 review(&mut transaction, (subject, name), image, decision).await?;
             }
-            if set.rows_affected() > 0 {
-                let noted = (Some(subject), Some(image), state.into());
-                note(&mut transaction, gallery, noted, by).await?;
-            }
+            let noted = (Some(subject), Some(image), state.into());
+            note(&mut transaction, gallery, noted, by).await?;
             transaction.commit().await?;
-            Ok(set.rows_affected() > 0)
+            Ok(true)
         };
         self.answer(WRITE, tried(set)).await
     }

@@ -150,15 +150,16 @@ impl Subjects for SqliteStore {
                 .bind(now_ms())
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(decision) = state.review().filter(|_| set.rows_affected() > 0) {
+            if set.rows_affected() == 0 {
+                return Ok(false);
+            }
+            if let Some(decision) = state.review() {
                 review(&mut transaction, (id, name), image, decision).await?;
             }
-            if set.rows_affected() > 0 {
-                let noted = (Some(id), Some(image), state.into());
-                note(&mut transaction, gallery, noted, by).await?;
-            }
+            let noted = (Some(id), Some(image), state.into());
+            note(&mut transaction, gallery, noted, by).await?;
             transaction.commit().await?;
-            Ok(set.rows_affected() > 0)
+            Ok(true)
         })
         .await
     }

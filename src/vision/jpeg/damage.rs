@@ -47,50 +47,65 @@ struct AcTable {
 
 /// Finds damage in a file that was decoded without a warning.
 pub(super) fn unnoticed(bytes: &[u8]) -> Option<String> {
-    // Segments are not collected: a file may have millions, and their memory is not reserved.
     let frame = Frame::find(bytes)?;
-    zeros_in(&frame, bytes).or_else(|| missing_scans(&frame, bytes))
+    let (mut zeros, mut coverage) = (ZerosInScans::default(), Coverage::of(&frame));
+    // Once, because finding segments reads the whole file, and without collecting them: there may
+    // be millions, and their memory is not reserved.
+    for segment in segments(bytes) {
+        let scan = segment.is_scan().then(|| JpegScan::parse(&segment)).flatten();
+        zeros.add(&frame, &segment, scan.as_ref());
+        scan.iter().for_each(|scan| coverage.add(scan));
+    }
+    zeros.damage().or_else(|| coverage.missing())
 }
 
 /// Finds zeros where the coded data cannot contain them.
 pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
-    zeros_in(&Frame::find(bytes)?, bytes)
-}
-
-fn zeros_in(frame: &Frame, bytes: &[u8]) -> Option<String> {
-    if !frame.is_huffman_dct() {
-        return None;
-    }
-    let mut tables = [AcTable::default(); 4];
-    let (mut zeros, mut all) = (0, 0);
+    let frame = Frame::find(bytes)?;
+    let mut zeros = ZerosInScans::default();
     for segment in segments(bytes) {
-        if segment.marker == 0xC4 {
-            read_tables(segment.parameters, &mut tables);
-        }
-        let Some(scan) = segment.is_scan().then(|| JpegScan::parse(&segment)).flatten() else {
-            continue;
-        };
-        all += scan.data.len();
-        if !may_be_zeros(frame, &scan, &tables) {
-            zeros += zero_bytes(scan.data);
-        }
+        let scan = segment.is_scan().then(|| JpegScan::parse(&segment)).flatten();
+        zeros.add(&frame, &segment, scan.as_ref());
     }
-    let share = zeros as f64 * 100.0 / all.max(1) as f64;
-    (zeros > 0).then(|| {
-        let share = if share >= 1.0 { format!("{share:.0} %") } else { "less than 1 %".into() };
-        format!(
-            "{zeros} bytes of its image data ({share}) were overwritten with zeros, so that part \
-             of the picture is missing or wrong"
-        )
-    })
+    zeros.damage()
 }
 
-fn missing_scans(frame: &Frame, bytes: &[u8]) -> Option<String> {
-    let mut coverage = Coverage::of(frame);
-    for segment in segments(bytes).filter(Segment::is_scan) {
-        JpegScan::parse(&segment).iter().for_each(|scan| coverage.add(scan));
+/// Counts zeros where the coded data cannot contain them, segment by segment.
+#[derive(Debug, Default)]
+struct ZerosInScans {
+    tables: [AcTable; 4],
+    zeros: usize,
+    /// The bytes of all scans.
+    all: usize,
+}
+
+impl ZerosInScans {
+    /// Adds a segment, and the scan that it is, if it is one.
+    fn add(&mut self, frame: &Frame, segment: &Segment<'_>, scan: Option<&JpegScan<'_>>) {
+        if !frame.is_huffman_dct() {
+            return;
+        }
+        if segment.marker == 0xC4 {
+            read_tables(segment.parameters, &mut self.tables);
+        }
+        let Some(scan) = scan else { return };
+        self.all += scan.data.len();
+        if !may_be_zeros(frame, scan, &self.tables) {
+            self.zeros += zero_bytes(scan.data);
+        }
     }
-    coverage.missing()
+
+    fn damage(&self) -> Option<String> {
+        let (zeros, all) = (self.zeros, self.all);
+        let share = zeros as f64 * 100.0 / all.max(1) as f64;
+        (zeros > 0).then(|| {
+            let share = if share >= 1.0 { format!("{share:.0} %") } else { "less than 1 %".into() };
+            format!(
+                "{zeros} bytes of its image data ({share}) were overwritten with zeros, so that \
+                 part of the picture is missing or wrong"
+            )
+        })
+    }
 }
 
 /// Whether a valid picture may have a long run of zeros in this scan. Zero bits encode the first
