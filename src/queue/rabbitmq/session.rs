@@ -2,13 +2,14 @@
 //! sub-queue, and the stream of what the broker sends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::reply::{NOT_FOUND, REPLY_TIMEOUT, has_code, no_reply, queue_error};
 use super::sub_queues::{Started, SubQueueConsumers};
@@ -16,12 +17,18 @@ use super::topology::Topology;
 use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
-/// After so many checks in a row, a lane that has ready jobs and sends nothing is taken to be lost.
-/// Large messages on a slow connection take seconds each, and a new connection begins them again.
-const STALLED_CHECKS: u32 = 10;
-/// The same for a lane without consumers. Once is not enough: a quorum queue that is busy for some
-/// seconds is reported as empty and without consumers.
-const UNCONSUMED_CHECKS: u32 = 3;
+/// How suspicious a check of a lane is; [`LOST`] in a row, and its consumer is taken to be lost.
+const LOST: u32 = 60;
+/// The queue has no consumer.
+const UNCONSUMED: u32 = 20;
+/// The queue has ready jobs, the worker has a free slot, and nothing was sent. Large messages take
+/// seconds each, and a new connection begins them again.
+const STALLED: u32 = 6;
+/// The same after a slow reply, which says little: a quorum queue that does not answer its broker
+/// within 250 ms is reported as empty and without consumers, and on a busy connection the reply
+/// comes behind large messages.
+const UNCLEAR: u32 = 1;
+const SLOW: Duration = Duration::from_millis(200);
 
 /// The channels and consumers on one connection.
 pub(super) struct BrokerSession {
@@ -33,9 +40,8 @@ pub(super) struct BrokerSession {
     pub(super) sub_queues: SubQueueConsumers,
     /// The lanes from which a message arrived since the last check.
     pub(super) active_lanes: BTreeSet<Lane>,
-    /// The lanes that had no consumer, or ready jobs and a free slot but sent nothing, and for how
-    /// many checks in a row.
-    stalled_lanes: BTreeMap<Lane, u32>,
+    /// The lanes whose last checks in a row were suspicious, and how much.
+    suspicions: BTreeMap<Lane, u32>,
 }
 
 /// The consumer to which the broker sent a message.
@@ -68,7 +74,7 @@ impl BrokerSession {
             incoming: SelectAll::new(),
             sub_queues: SubQueueConsumers::default(),
             active_lanes: BTreeSet::new(),
-            stalled_lanes: BTreeMap::new(),
+            suspicions: BTreeMap::new(),
         }
     }
 
@@ -97,32 +103,97 @@ impl BrokerSession {
         lacks: impl Fn(Lane) -> bool,
     ) -> Result<(), ReceiveError> {
         let active = std::mem::take(&mut self.active_lanes);
-        let stalled_before = std::mem::take(&mut self.stalled_lanes);
         for &lane in lanes {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let asked = Instant::now();
             let declared = self.channel.queue_declare(
                 topology.lane(lane).into(),
                 passive,
                 FieldTable::default(),
             );
-            match timeout(REPLY_TIMEOUT, declared).await.map_err(|_| no_reply())? {
-                Ok(queue) => {
-                    let stalled =
-                        queue.message_count() > 0 && !active.contains(&lane) && lacks(lane);
-                    let unconsumed = queue.consumer_count() == 0;
-                    let checks = stalled_before.get(&lane).unwrap_or(&0) + 1;
-                    let most = if unconsumed { UNCONSUMED_CHECKS } else { STALLED_CHECKS };
-                    if (unconsumed || stalled) && checks >= most {
-                        return Err(ReceiveError::LaneQueue(lane));
-                    }
-                    self.stalled_lanes.extend((unconsumed || stalled).then_some((lane, checks)));
-                }
+            let check = match timeout(REPLY_TIMEOUT, declared).await.map_err(|_| no_reply())? {
+                Ok(queue) => Check {
+                    sent: active.contains(&lane),
+                    unconsumed: queue.consumer_count() == 0,
+                    waiting: queue.message_count() > 0 && lacks(lane),
+                    took: asked.elapsed(),
+                },
                 Err(error) if has_code(&error, NOT_FOUND) => {
                     return Err(ReceiveError::LaneQueue(lane));
                 }
                 Err(error) => return Err(queue_error(&error).into()),
+            };
+            let suspicion = self.suspicions.entry(lane).or_default();
+            *suspicion = check.after(*suspicion);
+            if *suspicion >= LOST {
+                return Err(ReceiveError::LaneQueue(lane));
             }
         }
         Ok(())
+    }
+}
+
+/// What a check of a lane found.
+#[derive(Debug, Clone, Copy)]
+struct Check {
+    /// Whether a message arrived since the last check.
+    sent: bool,
+    /// Whether the broker reports no consumer.
+    unconsumed: bool,
+    /// Whether it reports jobs, and the worker could have one.
+    waiting: bool,
+    /// How long its reply took.
+    took: Duration,
+}
+
+impl Check {
+    /// How suspicious the last checks in a row are with this one; `before` is without it.
+    fn after(self, before: u32) -> u32 {
+        if self.sent || !(self.unconsumed || self.waiting) {
+            return 0;
+        }
+        before
+            + match self {
+                _ if self.took >= SLOW => UNCLEAR,
+                _ if self.unconsumed => UNCONSUMED,
+                _ => STALLED,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Duration = Duration::from_millis(1);
+    const GONE: Check = Check { sent: false, unconsumed: true, waiting: false, took: QUICK };
+    const SILENT: Check = Check { unconsumed: false, waiting: true, ..GONE };
+
+    /// The number of such checks in a row after which a lane is lost.
+    fn checks_until_lost(check: Check) -> u32 {
+        let mut suspicion = 0;
+        (1..)
+            .find(|_| {
+                suspicion = check.after(suspicion);
+                suspicion >= LOST
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_lane_is_lost_after_few_clear_checks_and_after_many_unclear_ones() {
+        assert_eq!(checks_until_lost(GONE), 3);
+        assert_eq!(checks_until_lost(SILENT), 10);
+        for check in [GONE, SILENT] {
+            assert_eq!(checks_until_lost(Check { took: SLOW, ..check }), 60);
+        }
+    }
+
+    #[test]
+    fn a_message_or_an_idle_queue_with_consumers_clears_a_lane() {
+        for check in [GONE, SILENT] {
+            assert_eq!(Check { sent: true, ..check }.after(LOST - 1), 0);
+        }
+        assert_eq!(Check { waiting: false, ..SILENT }.after(LOST - 1), 0);
     }
 }
