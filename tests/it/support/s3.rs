@@ -4,11 +4,14 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 const KEY: &str = "test-key";
 const SECRET: &str = "test-secret";
+/// Longer than the server takes what it knows of a folder to be true: 1 ms.
+const KNOWN: Duration = Duration::from_millis(2);
 
 /// A server on a free port. It is killed when dropped.
 pub struct S3Server {
@@ -67,11 +70,13 @@ impl S3Server {
         &self.url
     }
 
-    /// Puts an object into a bucket. Creates the bucket if it is missing.
+    /// Puts an object into a bucket. Creates the bucket if it is missing. Requests after it find the
+    /// new object, and not the length of an old one.
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
         let path = self.path(bucket).join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
+        std::thread::sleep(KNOWN);
     }
 
     /// The folder of a bucket.
