@@ -1,5 +1,6 @@
 //! `facefleet show`
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,10 +12,13 @@ use image::ImageFormat;
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
 use super::profile_arg::ProfileArg;
+use super::subject::reason_text;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{ContentHash, Enrolment, GalleryName, ImageId, ImageUri, ProfileId};
-use crate::gallery::subjects::require_gallery;
+use crate::domain::{
+    ContentHash, Enrolment, GalleryName, ImageId, ImageUri, ProfileId, SubjectName,
+};
+use crate::gallery::subjects::{look_alikes_of, require_gallery};
 use crate::images::{ImageSource, Root};
 use crate::store::{ImageKey, KnownResult, ResultState, StoredEnrolment, StoredFace};
 use crate::view::components::MOST_FAULTS;
@@ -61,6 +65,7 @@ impl ShowArgs {
         ids.sort_unstable();
         ids.dedup();
         let enrolments = store.enrolments(&ids).await?;
+        let look_alikes = look_alikes_of(store.as_ref(), &enrolments).await?;
         store.close().await;
         let enrolments_of =
             |image: ImageId| enrolments.iter().filter(move |each| each.image == image);
@@ -75,7 +80,9 @@ impl ShowArgs {
         for result in results {
             if self.json {
                 let KnownResult { gallery, profile, state, excluded, image } = result;
-                let enrolments = enrolments_of(image.id).map(EnrolmentView::from).collect();
+                let enrolments = enrolments_of(image.id)
+                    .map(|each| EnrolmentView::new(each, &look_alikes))
+                    .collect();
                 let image = ImageView::stored(image, gallery, profile, false);
                 say_json(&KnownImageView { state, excluded, image, enrolments })?;
                 continue;
@@ -87,7 +94,7 @@ impl ShowArgs {
             }
             say(text(&result))?;
             for enrolment in enrolments_of(result.image.id) {
-                say(printable(&enrolment_line(enrolment)))?;
+                say(printable(&enrolment_line(enrolment, &look_alikes)))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -198,9 +205,12 @@ fn text(result: &KnownResult) -> String {
     lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
 }
 
-fn enrolment_line(stored: &StoredEnrolment) -> String {
+fn enrolment_line(
+    stored: &StoredEnrolment,
+    look_alikes: &BTreeMap<ImageId, SubjectName>,
+) -> String {
     let Enrolment { decision, reasons } = &stored.enrolment;
-    let told = reasons.iter().map(|reason| format!("; {}: {}", reason.code, reason.sentence()));
+    let told = reasons.iter().map(|reason| format!("; {}", reason_text(reason, look_alikes)));
     let (subject, told) = (stored.subject.as_str(), told.collect::<String>());
     format!("    enrolled for {subject} at {:.19}Z: {decision}{told}", stored.decided_at)
 }

@@ -2,6 +2,7 @@
 
 mod change;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,9 +14,10 @@ use super::operator::OperatorArgs;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
 use crate::domain::{
-    EnrolmentDecision, GalleryName, ReferenceState, SetAsideReason, SubjectName, counted,
+    EnrolmentDecision, GalleryName, ImageId, Reason, ReferenceState, SetAsideReason, SubjectName,
+    counted,
 };
-use crate::gallery::subjects::{find_subject, require_gallery};
+use crate::gallery::subjects::{find_subject, look_alikes_of, require_gallery};
 use crate::store::{
     ReviewQuery, Store, StoredEnrolment, StoredReference, StoredSubject, SubjectQuery,
     SubjectSummary,
@@ -198,8 +200,9 @@ fn as_line(summary: &SubjectSummary) -> String {
 async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
     let gallery = of.gallery.gallery;
     let subject = find_subject(store, &gallery, &of.name).await?;
+    let look_alikes = look_alikes_of(store, &subject.enrolments).await?;
     if json {
-        say_json(&SubjectDetailView::new(gallery, subject))?;
+        say_json(&SubjectDetailView::new(gallery, subject, &look_alikes))?;
         return Ok(());
     }
     let StoredSubject { summary, references, enrolments } = subject;
@@ -219,7 +222,8 @@ async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
     }
     for enrolment in &enrolments {
         let reference = references.iter().find(|each| each.image == enrolment.image);
-        for line in enrolment_lines(enrolment, reference.map(|each| each.state)) {
+        let state = reference.map(|each| each.state);
+        for line in enrolment_lines(enrolment, state, &look_alikes) {
             say(printable(&line))?;
         }
     }
@@ -234,13 +238,14 @@ async fn review(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<
         let Some(last) = page.last() else { break };
         after = Some((last.image, last.subject.clone()));
         count += page.len() as u64;
+        let look_alikes = look_alikes_of(store, &page).await?;
         for stored in page {
             if json {
-                say_json(&EnrolmentView::from(&stored))?;
+                say_json(&EnrolmentView::new(&stored, &look_alikes))?;
                 continue;
             }
             say(printable(stored.subject.as_str()))?;
-            for line in enrolment_lines(&stored, None) {
+            for line in enrolment_lines(&stored, None, &look_alikes) {
                 say(printable(&line))?;
             }
         }
@@ -287,18 +292,30 @@ fn told(reason: SetAsideReason) -> &'static str {
 
 /// The decision, and a line for each reason. An accepted image may be no reference, as its `state`
 /// says.
-fn enrolment_lines(stored: &StoredEnrolment, state: Option<ReferenceState>) -> Vec<String> {
+fn enrolment_lines(
+    stored: &StoredEnrolment,
+    state: Option<ReferenceState>,
+    look_alikes: &BTreeMap<ImageId, SubjectName>,
+) -> Vec<String> {
     let StoredEnrolment { image, uri, enrolment, decided_at, .. } = stored;
     let aside = match (enrolment.decision, state) {
         (EnrolmentDecision::Accepted, Some(ReferenceState::SetAside(_))) => ", kept aside",
         _ => "",
     };
-    let decision = format!(
+    let mut lines = vec![format!(
         "  {}{aside}: image {image}  {}  at {decided_at:.19}Z",
         enrolment.decision,
         uri.for_people()
-    );
+    )];
     let reasons = enrolment.reasons.iter();
-    let reasons = reasons.map(|reason| format!("    {}: {}", reason.code, reason.sentence()));
-    std::iter::once(decision).chain(reasons).collect()
+    lines.extend(reasons.map(|reason| format!("    {}", reason_text(reason, look_alikes))));
+    lines
+}
+
+/// A reason as people read it, and whom the image that it names was accepted for.
+pub(super) fn reason_text(reason: &Reason, look_alikes: &BTreeMap<ImageId, SubjectName>) -> String {
+    let named = reason.image_id.and_then(|image| Some((image, look_alikes.get(&image)?)));
+    let named = named
+        .map(|(image, subject)| format!("; image {image} was accepted for '{}'", subject.as_str()));
+    format!("{}: {}{}", reason.code, reason.sentence(), named.unwrap_or_default())
 }

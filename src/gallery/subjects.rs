@@ -1,13 +1,15 @@
 //! The people of a gallery: found by name, renamed, merged and removed, and their references set
 //! aside and restored.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::domain::{
-    GalleryName, ImageId, OperatorName, ProfileId, ReferenceRules, ReferenceState, SetAsideReason,
-    SubjectName,
+    EnrolmentDecision, GalleryName, ImageId, OperatorName, ProfileId, ReferenceRules,
+    ReferenceState, SetAsideReason, SubjectName,
 };
 use crate::store::{
-    ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredReference, StoredSubject,
-    SubjectMerge, SubjectSummary, choose_profile,
+    ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredEnrolment, StoredReference,
+    StoredSubject, SubjectMerge, SubjectSummary, choose_profile,
 };
 
 /// Why a subject cannot be shown or changed.
@@ -133,6 +135,26 @@ pub async fn find_subject(
         Some(subject) => Ok(subject),
         None => Err(unknown(store, gallery, name).await?),
     }
+}
+
+/// Whom the images were accepted for that the reasons of `enrolments` name, by image: the people as
+/// they are called now.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn look_alikes_of(
+    store: &dyn Store,
+    enrolments: &[StoredEnrolment],
+) -> Result<BTreeMap<ImageId, SubjectName>, StoreError> {
+    let reasons = enrolments.iter().flat_map(|each| &each.enrolment.reasons);
+    let images: BTreeSet<ImageId> = reasons.filter_map(|reason| reason.image_id).collect();
+    if images.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let found = store.enrolments(&images.into_iter().collect::<Vec<_>>()).await?;
+    let accepted =
+        found.into_iter().filter(|each| each.enrolment.decision == EnrolmentDecision::Accepted);
+    Ok(accepted.map(|each| (each.image, each.subject)).collect())
 }
 
 /// Why there is no such subject.

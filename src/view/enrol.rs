@@ -1,5 +1,7 @@
 //! Enrolments: of an image, and of a campaign.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::OutcomeCounts;
@@ -79,21 +81,27 @@ pub struct EnrolmentView {
     /// The decision.
     #[serde(flatten)]
     pub decision: DecisionView,
+    /// Whom the images that `reasons` name were accepted for: the people whom the face is like, as
+    /// they are called now.
+    pub like: Vec<SubjectName>,
     /// The profile under which it was decided.
     pub profile: ProfileId,
     /// When, RFC 3339, UTC, with milliseconds.
     pub decided_at: UtcTime,
 }
 
-impl From<&StoredEnrolment> for EnrolmentView {
-    fn from(stored: &StoredEnrolment) -> Self {
+impl EnrolmentView {
+    /// An enrolment; `look_alikes` has the subjects of the images that reasons name.
+    pub fn new(stored: &StoredEnrolment, look_alikes: &BTreeMap<ImageId, SubjectName>) -> Self {
         let ImageNames { uri, image } = ImageNames::from(&stored.uri);
+        let like = stored.enrolment.reasons.iter().filter_map(|reason| reason.image_id);
         Self {
             uri: uri.unwrap_or_default(),
             image,
             image_id: stored.image,
             subject: stored.subject.clone(),
             decision: DecisionView::from(&stored.enrolment),
+            like: like.filter_map(|image| look_alikes.get(&image).cloned()).collect(),
             profile: stored.profile.clone(),
             decided_at: stored.decided_at,
         }

@@ -1,5 +1,7 @@
 //! The people of a gallery.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::enrol::EnrolmentView;
@@ -65,12 +67,17 @@ pub struct SubjectDetailView {
 }
 
 impl SubjectDetailView {
-    /// A subject of `gallery`.
-    pub fn new(gallery: GalleryName, stored: StoredSubject) -> Self {
+    /// A subject of `gallery`; `look_alikes` as for [`EnrolmentView::new`].
+    pub fn new(
+        gallery: GalleryName,
+        stored: StoredSubject,
+        look_alikes: &BTreeMap<ImageId, SubjectName>,
+    ) -> Self {
+        let enrolments = stored.enrolments.iter();
         Self {
             subject: SubjectView::new(gallery, stored.summary),
             reference_images: stored.references.iter().map(ReferenceView::from).collect(),
-            enrolments: stored.enrolments.iter().map(EnrolmentView::from).collect(),
+            enrolments: enrolments.map(|each| EnrolmentView::new(each, look_alikes)).collect(),
         }
     }
 }

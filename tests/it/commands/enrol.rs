@@ -108,6 +108,13 @@ fn a_list_enrols_many_and_a_double_agent_is_put_to_review() {
     let review = images.iter().find(|line| line["decision"] == "review").unwrap();
     assert_eq!(review["codes"], json!(["LOOKS_LIKE_ANOTHER"]));
     assert!(review["reasons"][0]["found"].as_f64() > review["reasons"][0]["asked"].as_f64());
+    let listed = sandbox.run(&["subject", "review", "--json"]).json().remove(0);
+    let like = if listed["subject"] == "agent" { "barack" } else { "agent" };
+    assert_eq!(listed["like"], json!([like]));
+    for command in [&["subject", "review"][..], &["show", review["uri"].as_str().unwrap()]] {
+        let (text, told) = (sandbox.run(command).out, format!("was accepted for '{like}'"));
+        assert!(text.contains(&told), "{text}");
+    }
     assert_eq!(line("missing.jpg")["codes"], json!(["UNREADABLE"]));
     let dark = line("dark.png")["codes"].as_array().unwrap();
     assert!(dark.contains(&json!("TOO_DARK")) || dark.contains(&json!("NO_FACE")), "{dark:?}");
