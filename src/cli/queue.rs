@@ -170,8 +170,8 @@ fn dead(letters: &[DeadLetter], prefix: &str, json: bool) -> Result<()> {
     }
     if letters.iter().any(|letter| letter.job.is_none()) {
         say(format!(
-            "a message that is no job is whole in the queue {prefix}.dead: see it on RabbitMQ's \
-                management page, under Queues, Get messages, with requeue"
+            "a message that is no job is in the queue {prefix}.dead, whole or its first 256 KiB: \
+                see it on RabbitMQ's management page, under Queues, Get messages, with requeue"
         ))?;
     }
     if letters.is_empty() {
