@@ -70,8 +70,8 @@ impl S3Server {
         &self.url
     }
 
-    /// Puts an object into a bucket. Creates the bucket if it is missing. Requests after it find the
-    /// new object, and not the length of an old one.
+    /// Puts an object into a bucket. Creates the bucket if it is missing. Requests after it find
+    /// the new object, and not the length of an old one.
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
         let path = self.path(bucket).join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
