@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,10 +23,12 @@ use super::pace::Pace;
 use crate::domain::{Campaign, CampaignProgress, CampaignState, OutcomeEvent, Selection};
 use crate::images::{ListingError, NotListed};
 use crate::queue::{JobQueue, QueueError};
-use crate::store::{ListingKey, Store};
+use crate::store::{ListingKey, Store, StoreError};
 
 /// How often the counts are read.
 const READ_EVERY: Duration = Duration::from_millis(500);
+/// How long a store that cannot be used is waited for: workers wait for it, too.
+const STORE_PATIENCE: Duration = Duration::from_secs(300);
 /// Capacity of the channel of entries that are not images.
 const AHEAD: usize = 16;
 
@@ -132,6 +134,7 @@ pub async fn run(
         listing_error: None,
         events_since_read: 0,
         next_read,
+        store_away_since: None,
         on_event,
     };
     let stop = stop_listing;
@@ -170,6 +173,8 @@ struct Follower<F> {
     listing_error: Option<ListingError>,
     events_since_read: u64,
     next_read: Interval,
+    /// Since when the store cannot be used.
+    store_away_since: Option<Instant>,
     on_event: F,
 }
 
@@ -196,7 +201,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
                         false
                     }
                 },
-                _ = self.next_read.tick() => self.read_counts().await?,
+                _ = self.next_read.tick() => self.try_reading().await?,
                 () = self.stop.cancelled(), if may_stop => true,
             };
             if over {
@@ -256,6 +261,24 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
             }
         }
         false
+    }
+
+    /// As [`Self::read_counts`]; goes on for a while if the store cannot be used.
+    async fn try_reading(&mut self) -> Result<bool, GalleryError> {
+        let read = self.read_counts().await;
+        let Err(GalleryError::Store(StoreError::Unavailable(reason))) = &read else {
+            self.store_away_since = None;
+            return read;
+        };
+        if self.store_away_since.is_none() {
+            let most = STORE_PATIENCE.as_secs();
+            tracing::warn!(
+                reason,
+                "the store cannot be used; waiting for it, for {most} s at most"
+            );
+        }
+        let since = *self.store_away_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < STORE_PATIENCE { Ok(false) } else { read }
     }
 
     /// Reads the counts; whether there is nothing more to follow.
