@@ -117,6 +117,15 @@ impl JobQueue for MemoryQueue {
         Ok(())
     }
 
+    async fn remove_empty(&self, sub_queue: &SubQueue) -> Result<bool, QueueError> {
+        let mut state = self.shared.state();
+        let empty = state.waiting(sub_queue) == 0;
+        if empty {
+            state.remove(sub_queue);
+        }
+        Ok(empty)
+    }
+
     async fn consume(
         &self,
         lanes: &[Lane],

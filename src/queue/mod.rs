@@ -72,6 +72,12 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached.
     async fn remove(&self, sub_queue: &SubQueue) -> Result<(), QueueError>;
 
+    /// Deletes `sub_queue` if no job waits in it. Whether it does not exist now.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached, or is too busy to say what waits in it.
+    async fn remove_empty(&self, sub_queue: &SubQueue) -> Result<bool, QueueError>;
+
     /// Starts a consumer of `lanes` that has at most `prefetch` unsettled deliveries (at least
     /// one), and in addition as many unsettled enrolments: an enrolment never waits for a slot that
     /// a scan's job occupies.

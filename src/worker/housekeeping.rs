@@ -200,17 +200,15 @@ impl Housekeeping {
                 continue;
             }
             let sub_queue = campaign.sub_queue();
-            // The jobs that wait for a complete campaign are duplicates: they are processed first.
-            let is_empty = campaign.state == CampaignState::Cancelled
-                || matches!(
-                    self.queue.waiting(std::slice::from_ref(&sub_queue)).await.as_deref(),
-                    Ok([0])
-                );
-            if !is_empty {
-                continue;
-            }
-            match self.queue.remove(&sub_queue).await {
-                Ok(()) => self.store.close_campaign(campaign.id).await?,
+            // Jobs that wait for a complete campaign, duplicates or retried ones, are processed
+            // first.
+            let removed = match campaign.state {
+                CampaignState::Cancelled => self.queue.remove(&sub_queue).await.map(|()| true),
+                _ => self.queue.remove_empty(&sub_queue).await,
+            };
+            match removed {
+                Ok(false) => continue,
+                Ok(true) => self.store.close_campaign(campaign.id).await?,
                 Err(error) => {
                     tracing::warn!(campaign = %campaign.id, %error, "failed to delete the \
                         sub-queue of a finished campaign")

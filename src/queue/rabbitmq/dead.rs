@@ -9,10 +9,11 @@ use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use tokio::time::{sleep, timeout};
 
+use super::Broker;
+use super::count::{count, count_now};
 use super::message::{self, Outgoing};
 use super::publisher::PATIENCE;
 use super::reply::reply;
-use super::{Broker, count};
 use crate::queue::dead_letter::revived;
 use crate::queue::{DeadLetter, DeadLetterFilter, QueueError};
 
@@ -110,12 +111,12 @@ async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, 
 /// Requeues the `kept` letters that were fetched and not resolved, and waits until they are ready
 /// again, so that the next call finds them: a quorum queue requeues asynchronously.
 async fn requeue(channel: &Channel, queue: &str, kept: usize) -> Result<(), QueueError> {
-    let rest = count(channel, queue).await?;
+    let rest = count_now(channel, queue).await?;
     let all = BasicNackOptions { multiple: true, requeue: true };
     reply(channel.basic_nack(0, all)).await?;
     let back = async {
         // If another process lists letters too, fewer are ready.
-        while count(channel, queue).await? < rest + u64::try_from(kept).unwrap_or(u64::MAX) {
+        while count_now(channel, queue).await? < rest + u64::try_from(kept).unwrap_or(u64::MAX) {
             sleep(CHECK_INTERVAL).await;
         }
         Ok::<_, QueueError>(())

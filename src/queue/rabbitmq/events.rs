@@ -13,9 +13,10 @@ use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::Broker;
 use super::connection::reconnect_backoff;
+use super::count::count;
 use super::reply::reply;
-use super::{Broker, count};
 use crate::domain::OutcomeEvent;
 use crate::queue::{QueueError, event};
 

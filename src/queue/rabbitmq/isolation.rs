@@ -21,13 +21,14 @@ use lapin::options::{BasicCancelOptions, BasicGetOptions};
 use tokio::time::timeout;
 
 use super::buffer::{Mode, Prefetched};
+use super::count::count_now;
 use super::message::{Outgoing, ReceivedJob};
+use super::publisher;
 use super::receive::ReceiveLoop;
 use super::reply::{queue_error, reply};
 use super::session::BrokerSession;
 use super::settle::{acknowledge, requeue};
 use super::topology::Topology;
-use super::{count, publisher};
 use crate::queue::QueueError;
 
 /// The number of deliveries that were never settled after which a job is isolated.
@@ -67,7 +68,7 @@ impl ReceiveLoop {
     /// Whether an isolation queue of its lanes has jobs.
     pub(super) async fn has_isolated_jobs(&self, channel: &Channel) -> Result<bool, QueueError> {
         for &lane in &self.lanes {
-            if count(channel, &self.broker.topology.isolation(lane)).await? > 0 {
+            if count_now(channel, &self.broker.topology.isolation(lane)).await? > 0 {
                 return Ok(true);
             }
         }

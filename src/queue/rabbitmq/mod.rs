@@ -6,7 +6,7 @@
 //! | `topology` | the names and declarations of queues and exchanges |
 //! | `message` | how jobs, events and dead letters become messages, and back |
 //! | `connection`, `body_limit` | connections, and the limit of message bodies |
-//! | `reply` | replies and errors of the broker |
+//! | `reply`, `count` | replies and errors of the broker, and what it says of queues |
 //! | `publisher` | publishing with confirms |
 //! | `consumer`, `buffer` | consumers, and the jobs prefetched for them |
 //! | `receive`, `session`, `sub_queues`, `isolation` | the task that fills the buffer |
@@ -22,6 +22,7 @@ mod body_limit;
 mod buffer;
 mod connection;
 mod consumer;
+mod count;
 mod dead;
 mod events;
 mod isolation;
@@ -42,9 +43,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use lapin::Channel;
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicGetOptions, QueueDeleteOptions};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,9 +51,10 @@ use tokio_util::task::TaskTracker;
 use self::connection::BrokerConnection;
 pub use self::connection::RabbitSettings;
 use self::consumer::RabbitConsumer;
+use self::count::count;
 use self::message::Outgoing;
 use self::publisher::{PATIENCE, Publisher};
-use self::reply::{NOT_FOUND, REPLY_TIMEOUT, has_code, no_reply, queue_error, reply};
+use self::reply::reply;
 use self::topology::Topology;
 use super::wire::{InvalidJob, check_length};
 use super::{Consumer, DeadLetter, DeadLetterFilter, JobQueue, QueueError, QueueStatus};
@@ -157,28 +157,6 @@ impl RabbitQueue {
 }
 
 impl Broker {
-    /// The number of jobs in `sub_queue`; `None` if it does not exist.
-    async fn count_if_exists(&self, sub_queue: &SubQueue) -> Result<Option<u64>, QueueError> {
-        // On its own channel, because the broker closes it if the queue does not exist.
-        let channel = self.consumers.channel().await?;
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let declared = channel.queue_declare(
-            self.topology.sub_queue(sub_queue).into(),
-            options,
-            FieldTable::default(),
-        );
-        match timeout(REPLY_TIMEOUT, declared).await {
-            Ok(Ok(queue)) => {
-                let waiting = queue.message_count().into();
-                reply(channel.close(200, "done".into())).await?;
-                Ok(Some(waiting))
-            }
-            Ok(Err(error)) if has_code(&error, NOT_FOUND) => Ok(None),
-            Ok(Err(error)) => Err(queue_error(&error)),
-            Err(_) => Err(no_reply()),
-        }
-    }
-
     /// The sub-queues that this process has used.
     fn sub_queues(&self) -> MutexGuard<'_, BTreeMap<SubQueue, SubQueueUse>> {
         self.sub_queues.lock().unwrap_or_else(PoisonError::into_inner)
@@ -227,15 +205,6 @@ fn closed_tracker() -> TaskTracker {
     tracker
 }
 
-/// The number of messages that are ready in a queue.
-async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    Ok(reply(channel.queue_declare(queue.into(), options, FieldTable::default()))
-        .await?
-        .message_count()
-        .into())
-}
-
 #[async_trait]
 impl JobQueue for RabbitQueue {
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
@@ -258,7 +227,7 @@ impl JobQueue for RabbitQueue {
     async fn waiting(&self, sub_queues: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
         let mut waiting = Vec::with_capacity(sub_queues.len());
         for sub_queue in sub_queues {
-            waiting.push(self.broker.count_if_exists(sub_queue).await?.unwrap_or(0));
+            waiting.push(self.broker.count_sub_queue(sub_queue).await?.unwrap_or(0));
         }
         Ok(waiting)
     }
@@ -273,6 +242,26 @@ impl JobQueue for RabbitQueue {
         ))
         .await?;
         reply(channel.close(200, "done".into())).await
+    }
+
+    async fn remove_empty(&self, sub_queue: &SubQueue) -> Result<bool, QueueError> {
+        match self.broker.count_sub_queue(sub_queue).await? {
+            None => return Ok(true),
+            Some(0) => {}
+            Some(_) => return Ok(false),
+        }
+        // Quorum queues cannot be deleted on the condition that they are empty.
+        let channel = self.broker.consumers.channel().await?;
+        let name = self.broker.topology.sub_queue(sub_queue);
+        let got = reply(channel.basic_get(name.into(), BasicGetOptions::default())).await?;
+        if let Some(job) = &got {
+            settle::requeue(&job.acker).await;
+        }
+        reply(channel.close(200, "done".into())).await?;
+        if got.is_none() {
+            self.remove(sub_queue).await?;
+        }
+        Ok(got.is_none())
     }
 
     async fn consume(
@@ -330,7 +319,7 @@ impl JobQueue for RabbitQueue {
         let used = self.broker.sub_queues().clone();
         for (sub_queue, SubQueueUse { consumed, .. }) in used {
             // A queue that the broker cannot serve must not prevent counting the others.
-            let Ok(count) = timeout(COUNT, self.broker.count_if_exists(&sub_queue)).await else {
+            let Ok(count) = timeout(COUNT, self.broker.count_sub_queue(&sub_queue)).await else {
                 continue;
             };
             let Some(jobs) = count? else {

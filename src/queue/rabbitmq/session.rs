@@ -2,16 +2,12 @@
 //! sub-queue, and the stream of what the broker sends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
-use tokio::time::{Instant, timeout};
 
-use super::reply::{NOT_FOUND, REPLY_TIMEOUT, has_code, no_reply, queue_error};
+use super::count::{SLOW, ask};
 use super::sub_queues::{Started, SubQueueConsumers};
 use super::topology::Topology;
 use crate::domain::{Lane, SubQueue};
@@ -24,11 +20,9 @@ const UNCONSUMED: u32 = 20;
 /// The queue has ready jobs, the worker has a free slot, and nothing was sent. Large messages take
 /// seconds each, and a new connection begins them again.
 const STALLED: u32 = 6;
-/// The same after a slow reply, which says little: a quorum queue that does not answer its broker
-/// within 250 ms is reported as empty and without consumers, and on a busy connection the reply
-/// comes behind large messages.
+/// The same after a slow reply, which says little: a busy queue is reported as empty and without
+/// consumers, and on a busy connection the reply comes behind large messages.
 const UNCLEAR: u32 = 1;
-const SLOW: Duration = Duration::from_millis(200);
 
 /// The channels and consumers on one connection.
 pub(super) struct BrokerSession {
@@ -104,24 +98,14 @@ impl BrokerSession {
     ) -> Result<(), ReceiveError> {
         let active = std::mem::take(&mut self.active_lanes);
         for &lane in lanes {
-            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let asked = Instant::now();
-            let declared = self.channel.queue_declare(
-                topology.lane(lane).into(),
-                passive,
-                FieldTable::default(),
-            );
-            let check = match timeout(REPLY_TIMEOUT, declared).await.map_err(|_| no_reply())? {
-                Ok(queue) => Check {
-                    sent: active.contains(&lane),
-                    unconsumed: queue.consumer_count() == 0,
-                    waiting: queue.message_count() > 0 && lacks(lane),
-                    took: asked.elapsed(),
-                },
-                Err(error) if has_code(&error, NOT_FOUND) => {
-                    return Err(ReceiveError::LaneQueue(lane));
-                }
-                Err(error) => return Err(queue_error(&error).into()),
+            let Some(numbers) = ask(&self.channel, &topology.lane(lane)).await? else {
+                return Err(ReceiveError::LaneQueue(lane));
+            };
+            let check = Check {
+                sent: active.contains(&lane),
+                unconsumed: numbers.consumers == 0,
+                waiting: numbers.messages > 0 && lacks(lane),
+                slow: numbers.took >= SLOW,
             };
             let suspicion = self.suspicions.entry(lane).or_default();
             *suspicion = check.after(*suspicion);
@@ -142,8 +126,8 @@ struct Check {
     unconsumed: bool,
     /// Whether it reports jobs, and the worker could have one.
     waiting: bool,
-    /// How long its reply took.
-    took: Duration,
+    /// Whether its reply was slow.
+    slow: bool,
 }
 
 impl Check {
@@ -154,7 +138,7 @@ impl Check {
         }
         before
             + match self {
-                _ if self.took >= SLOW => UNCLEAR,
+                _ if self.slow => UNCLEAR,
                 _ if self.unconsumed => UNCONSUMED,
                 _ => STALLED,
             }
@@ -165,8 +149,7 @@ impl Check {
 mod tests {
     use super::*;
 
-    const QUICK: Duration = Duration::from_millis(1);
-    const GONE: Check = Check { sent: false, unconsumed: true, waiting: false, took: QUICK };
+    const GONE: Check = Check { sent: false, unconsumed: true, waiting: false, slow: false };
     const SILENT: Check = Check { unconsumed: false, waiting: true, ..GONE };
 
     /// The number of such checks in a row after which a lane is lost.
@@ -185,7 +168,7 @@ mod tests {
         assert_eq!(checks_until_lost(GONE), 3);
         assert_eq!(checks_until_lost(SILENT), 10);
         for check in [GONE, SILENT] {
-            assert_eq!(checks_until_lost(Check { took: SLOW, ..check }), 60);
+            assert_eq!(checks_until_lost(Check { slow: true, ..check }), 60);
         }
     }
 

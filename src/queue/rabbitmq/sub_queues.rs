@@ -249,13 +249,13 @@ async fn consume(
 /// because a campaign ends; the others are declared here.
 async fn exists(broker: &Broker, sub_queue: &SubQueue) -> Result<bool, QueueError> {
     if let SubQueueOf::Campaign(_) = sub_queue.of {
-        return Ok(broker.count_if_exists(sub_queue).await?.is_some());
+        return broker.has_sub_queue(sub_queue).await;
     }
     match broker.declare(sub_queue).await {
         Err(QueueError::Unusable(reason)) => {
             tracing::debug!(reason, %sub_queue, "this user may not declare a sub-queue; checking \
                 whether it exists");
-            Ok(broker.count_if_exists(sub_queue).await?.is_some())
+            broker.has_sub_queue(sub_queue).await
         }
         declared => declared.map(|()| true),
     }

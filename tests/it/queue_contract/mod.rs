@@ -170,6 +170,7 @@ macro_rules! queue_contract {
             a_consumer_receives_from_sub_queues_of_its_own_lanes_only
             no_campaign_waits_for_another_to_end
             a_sub_queue_is_removed_with_its_jobs
+            a_sub_queue_with_jobs_is_not_removed_as_empty
             a_closed_queue_accepts_nothing_for_a_sub_queue
             every_subscriber_receives_the_events_since_it_subscribed
             events_end_with_the_last_delivery_of_a_closed_queue

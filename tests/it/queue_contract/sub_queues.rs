@@ -123,6 +123,21 @@ pub async fn no_campaign_waits_for_another_to_end(queue: Arc<dyn JobQueue>) {
     assert_eq!(left, 0, "all jobs of the small campaign come among the first 40");
 }
 
+pub async fn a_sub_queue_with_jobs_is_not_removed_as_empty(queue: Arc<dyn JobQueue>) {
+    let sub_queue = of_campaign();
+    assert!(queue.remove_empty(&sub_queue).await.unwrap(), "there is none");
+    queue.publish_to(&sub_queue, jobs(Lane::Scan, 2)).await.unwrap();
+    assert!(!queue.remove_empty(&sub_queue).await.unwrap());
+    waiting(&queue, &sub_queue, 2).await;
+    let mut consumer = consumer(&queue, 2).await;
+    consumer.take_from(from(&[&sub_queue]));
+    for _ in 0..2 {
+        settle(next(&mut consumer).await, Disposition::Done).await;
+    }
+    waiting(&queue, &sub_queue, 0).await;
+    assert!(queue.remove_empty(&sub_queue).await.unwrap());
+}
+
 pub async fn a_sub_queue_is_removed_with_its_jobs(queue: Arc<dyn JobQueue>) {
     let sub_queue = of_campaign();
     queue.publish_to(&sub_queue, jobs(Lane::Scan, 5)).await.unwrap();

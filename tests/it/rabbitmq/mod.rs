@@ -1,6 +1,7 @@
 //! What is specific to the queue on `RabbitMQ`: topology, messages, isolation, and recovery from
 //! failures.
 
+mod busy;
 mod failures;
 mod isolation;
 mod messages;
