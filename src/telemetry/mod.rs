@@ -18,8 +18,8 @@ use crate::settings::{LogFormat, LogSection};
 pub fn start(settings: &LogSection) -> Result<(), ParseError> {
     let mut filter = EnvFilter::builder().parse(&settings.level)?;
     // lapin logs returned messages, and at trace level whole frames. They may hold names of people,
-    // signed URLs and the password of the broker. What the pool of connections logs about slow
-    // databases, their callers report as errors.
+    // signed URLs and the password of the broker. What the pool of database connections logs,
+    // its callers report as errors.
     for off in [
         "lapin::returned_messages=off",
         "lapin::io_loop=off",

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::broker::TestBroker;
 use crate::support::s3::S3Server;
-use crate::support::stack::Database;
+use crate::support::stack::{Database, program};
 use crate::support::{PHOTOS, face, gallery, profile, sample_path, selection, uri};
 
 /// Whatever a test waits for happens within this time.
@@ -51,19 +51,10 @@ impl Fleet {
 
     /// The program, with these settings in addition to the fleet's.
     fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
-        command
-            .args(arguments)
-            .env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"))
-            .envs(self.variables.iter().cloned());
-        command.envs([
-            ("FACEFLEET__QUEUE__URL", self.broker.url.as_str()),
-            ("FACEFLEET__QUEUE__PREFIX", &self.broker.prefix),
-            ("FACEFLEET__STORE__URL", &self.database.url),
-            ("FACEFLEET__SERVER__LISTEN", ""),
-            ("FACEFLEET__WORKER__THREADS", "1"),
-        ]);
-        command.envs(settings.iter().copied());
+        let TestBroker { url, prefix } = &self.broker;
+        let mut command = program(url.as_str(), prefix, &self.database.url);
+        command.args(arguments).envs(self.variables.iter().cloned());
+        command.env("FACEFLEET__WORKER__THREADS", "1").envs(settings.iter().copied());
         command
     }
 

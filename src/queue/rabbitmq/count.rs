@@ -110,22 +110,26 @@ impl Broker {
         &self,
         sub_queue: &SubQueue,
     ) -> Result<Option<u64>, QueueError> {
-        // On its own channel, because the broker closes it if the queue does not exist.
-        let channel = self.consumers.channel().await?;
-        let found = count_if_exists(&channel, &self.topology.sub_queue(sub_queue)).await?;
-        if found.is_some() {
-            reply(channel.close(200, "done".into())).await?;
-        }
-        Ok(found)
+        self.ask_sub_queue(sub_queue, count_if_exists).await
     }
 
     /// Whether the queue of `sub_queue` exists.
     pub(super) async fn has_sub_queue(&self, sub_queue: &SubQueue) -> Result<bool, QueueError> {
+        Ok(self.ask_sub_queue(sub_queue, ask).await?.is_some())
+    }
+
+    /// What `ask` learns of the queue of `sub_queue`; `None` if it does not exist.
+    async fn ask_sub_queue<T>(
+        &self,
+        sub_queue: &SubQueue,
+        ask: impl AsyncFnOnce(&Channel, &str) -> Result<Option<T>, QueueError>,
+    ) -> Result<Option<T>, QueueError> {
+        // On its own channel, because the broker closes it if the queue does not exist.
         let channel = self.consumers.channel().await?;
         let found = ask(&channel, &self.topology.sub_queue(sub_queue)).await?;
         if found.is_some() {
             reply(channel.close(200, "done".into())).await?;
         }
-        Ok(found.is_some())
+        Ok(found)
     }
 }

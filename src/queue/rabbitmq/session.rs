@@ -136,12 +136,14 @@ impl Check {
         if self.sent || !(self.unconsumed || self.waiting) {
             return 0;
         }
-        before
-            + match self {
-                _ if self.slow => UNCLEAR,
-                _ if self.unconsumed => UNCONSUMED,
-                _ => STALLED,
-            }
+        let suspicion = if self.slow {
+            UNCLEAR
+        } else if self.unconsumed {
+            UNCONSUMED
+        } else {
+            STALLED
+        };
+        before + suspicion
     }
 }
 

@@ -21,7 +21,11 @@ struct JpegScan<'a> {
 }
 
 impl<'a> JpegScan<'a> {
-    fn parse(segment: &Segment<'a>) -> Option<Self> {
+    /// The scan that a segment is; none if it is another segment, or too short.
+    fn of(segment: &Segment<'a>) -> Option<Self> {
+        if !segment.is_scan() {
+            return None;
+        }
         let (&count, rest) = segment.parameters.split_first()?;
         let (components, rest) = rest.split_at_checked(usize::from(count) * 2)?;
         let &[first, last, bits, ..] = rest else { return None };
@@ -52,7 +56,7 @@ pub(super) fn unnoticed(bytes: &[u8]) -> Option<String> {
     // Once, because finding segments reads the whole file, and without collecting them: there may
     // be millions, and their memory is not reserved.
     for segment in segments(bytes) {
-        let scan = segment.is_scan().then(|| JpegScan::parse(&segment)).flatten();
+        let scan = JpegScan::of(&segment);
         zeros.add(&frame, &segment, scan.as_ref());
         scan.iter().for_each(|scan| coverage.add(scan));
     }
@@ -64,7 +68,7 @@ pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
     let frame = Frame::find(bytes)?;
     let mut zeros = ZerosInScans::default();
     for segment in segments(bytes) {
-        let scan = segment.is_scan().then(|| JpegScan::parse(&segment)).flatten();
+        let scan = JpegScan::of(&segment);
         zeros.add(&frame, &segment, scan.as_ref());
     }
     zeros.damage()

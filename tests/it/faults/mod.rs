@@ -33,7 +33,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use self::null_profile::null_profile;
-use crate::support::stack::Database;
+use crate::support::stack::{Database, script};
 
 /// Whatever a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -47,18 +47,8 @@ pub(crate) struct Stack {
 
 /// Runs `scripts/stack.py` for this stack.
 pub(crate) fn stack(arguments: &[&str]) {
-    let output = Command::new("python3")
-        .arg(root().join("scripts/stack.py"))
-        .arg("--dir")
-        .arg(stack_folder())
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "scripts/stack.py {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let folder = stack_folder();
+    script(&[&["--dir", folder.to_str().unwrap()], arguments].concat());
 }
 
 /// The folder of the stack, in the build folder, so that each checkout has its own.

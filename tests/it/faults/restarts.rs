@@ -1,13 +1,14 @@
 //! Servers that go away and come back.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::{Fleet, PATIENCE, names, stack};
 use crate::support::sample;
+use crate::support::stack::program;
 
 async fn with_server_away(server: &str, how: &str, away: Duration) {
     let fleet = Fleet::new(names(1500)).await;
@@ -40,28 +41,18 @@ async fn a_database_that_crashes_loses_nothing() {
     with_server_away("postgres", "kill", Duration::from_secs(3)).await;
 }
 
-/// The program, with the addresses of `fleet`.
-fn program(fleet: &Fleet, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
-    command.args(arguments).arg(fleet.folder.path()).current_dir(fleet.folder.path()).envs([
-        ("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR")),
-        ("FACEFLEET__QUEUE__URL", &fleet.stack.queue),
-        ("FACEFLEET__QUEUE__PREFIX", &fleet.prefix),
-        ("FACEFLEET__STORE__URL", &fleet.store_url),
-        ("FACEFLEET__SERVER__LISTEN", ""),
-    ]);
-    command
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_that_waits_for_its_images_outlives_a_database_that_restarts() {
     let (fleet, _) = Fleet::unpublished([]).await;
     let photo = fleet.folder.path().join("obama.jpg");
     std::fs::write(photo, sample("obama.jpg")).unwrap();
-    let mut scan = program(&fleet, &["scan", "--gallery", "waiting", "--wait"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = program(&fleet.stack.queue, &fleet.prefix, &fleet.store_url);
+        command.args(arguments).arg(fleet.folder.path()).current_dir(fleet.folder.path());
+        command
+    };
+    let mut scan =
+        run(&["scan", "--gallery", "waiting", "--wait"]).stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(scan.stderr.take().unwrap());
     let (heard, says) = std::sync::mpsc::channel();
     std::thread::spawn(move || log.lines().for_each(|line| drop(heard.send(line.unwrap()))));
@@ -73,7 +64,7 @@ async fn a_scan_that_waits_for_its_images_outlives_a_database_that_restarts() {
     stack(&["stop", "postgres"]);
     hears("the store cannot be used; waiting for it");
     stack(&["start", "postgres"]);
-    let mut worker = program(&fleet, &["worker", "--root"]).spawn().unwrap();
+    let mut worker = run(&["worker", "--root"]).spawn().unwrap();
     let ended = tokio::task::spawn_blocking(move || scan.wait().unwrap()).await.unwrap();
     worker.kill().unwrap();
     worker.wait().unwrap();

@@ -1,7 +1,7 @@
 //! Clients that connect and do not complete their request.
 
 use std::net::TcpListener as StdListener;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use facefleet::queue::memory::MemoryQueue;
 

@@ -6,7 +6,6 @@ mod rights;
 mod threads;
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -28,6 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::broker::TestBroker;
+use crate::support::stack::control;
 use crate::support::{profile, scored, with_job};
 
 /// Whatever a test waits for happens within this time.
@@ -212,18 +212,4 @@ impl Drop for User {
     fn drop(&mut self) {
         control(&["delete_user", &self.name]);
     }
-}
-
-fn control(arguments: &[&str]) {
-    let output = Command::new("python3")
-        .arg("scripts/stack.py")
-        .arg("ctl")
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "rabbitmqctl {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -2,7 +2,7 @@
 //! continues once they are restored.
 
 use std::collections::HashSet;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use facefleet::domain::JobId;
 use facefleet::queue::QueueError;

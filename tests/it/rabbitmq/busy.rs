@@ -1,8 +1,5 @@
 //! Queues that are too busy to answer the broker in time: it then says that they are empty.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use facefleet::domain::{CampaignId, SubQueue, SubQueueOf};
 use facefleet::queue::DeadLetterFilter;
 use lapin::Channel;
@@ -11,6 +8,7 @@ use lapin::types::FieldTable;
 
 use super::*;
 use crate::support::job;
+use crate::support::stack::control;
 
 /// Suspends the processes of these queues for 0.7 s of every 0.73 s, for `seconds`.
 fn keep_busy(queues: &[&str], seconds: u64) {
@@ -22,14 +20,7 @@ fn keep_busy(queues: &[&str], seconds: u64) {
          <- [{}]].",
         names.join(", ")
     );
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/stack.py");
-    let run = Command::new("python3")
-        .arg(script)
-        .args(["ctl", "eval", &code])
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(run.success());
+    control(&["eval", &code]);
 }
 
 /// Waits until the broker says that a queue is empty.

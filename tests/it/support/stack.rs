@@ -1,6 +1,7 @@
 //! The local stack that `make stack-up` starts: `RabbitMQ` and Postgres.
 
 use std::path::Path;
+use std::process::Command;
 
 use facefleet::domain::CampaignId;
 use sqlx::{Connection, PgConnection};
@@ -19,6 +20,38 @@ pub fn address(key: &str) -> String {
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
         .expect("the file of the stack has no such key")
         .to_owned()
+}
+
+/// Runs `scripts/stack.py`.
+pub fn script(arguments: &[&str]) {
+    let output = Command::new("python3")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/stack.py"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "scripts/stack.py {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Runs `rabbitmqctl` on the stack's broker.
+pub fn control(arguments: &[&str]) {
+    script(&[&["ctl"], arguments].concat());
+}
+
+/// The program, for a fleet with these addresses, without a listener.
+pub fn program(queue: &str, prefix: &str, store: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
+    command.envs([
+        ("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR")),
+        ("FACEFLEET__QUEUE__URL", queue),
+        ("FACEFLEET__QUEUE__PREFIX", prefix),
+        ("FACEFLEET__STORE__URL", store),
+        ("FACEFLEET__SERVER__LISTEN", ""),
+    ]);
+    command
 }
 
 /// An empty database for one test. It is dropped with its handle.
