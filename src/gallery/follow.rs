@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -29,6 +29,9 @@ use crate::store::{ListingKey, Store, StoreError};
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// How long a store that cannot be used is waited for: workers wait for it, too.
 const STORE_PATIENCE: Duration = Duration::from_secs(300);
+/// How long the last events are waited for, once the counts say that everything has ended: workers
+/// record a result first and then announce it.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
 /// Capacity of the channel of entries that are not images.
 const AHEAD: usize = 16;
 
@@ -112,6 +115,7 @@ pub async fn run(
     let CampaignRun { images, campaign, selection, .. } = run;
     let (scan_anyway, pace) = (images.scan_anyway(), images.rate().map(Pace::new));
     let tracker = MissingTracker::new(&images, &campaign);
+    let ended_before = campaign.progress.ended();
     let entries = images.entries(&campaign.progress)?;
     // Subscribe before the first job is published, so that no event is missed.
     let events = match until {
@@ -133,6 +137,7 @@ pub async fn run(
         listing: true,
         listing_error: None,
         events_since_read: 0,
+        events_seen: ended_before,
         next_read,
         store_away_since: None,
         on_event,
@@ -172,6 +177,8 @@ struct Follower<F> {
     /// The error that ended the listing. Images listed before it are still followed.
     listing_error: Option<ListingError>,
     events_since_read: u64,
+    /// Images whose events were seen, with those that had ended before.
+    events_seen: u64,
     next_read: Interval,
     /// Since when the store cannot be used.
     store_away_since: Option<Instant>,
@@ -205,8 +212,24 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
                 () = self.stop.cancelled(), if may_stop => true,
             };
             if over {
+                if self.until == FollowUntil::Ended {
+                    timeout(LAST_EVENTS, self.see_last(&mut events)).await.ok();
+                }
                 return Ok(());
             }
+        }
+    }
+
+    /// Takes the events that are still on their way.
+    async fn see_last(&mut self, events: &mut BoxStream<'static, OutcomeEvent>) {
+        while self.events_seen < self.counts.progress.ended() {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => self.job_ended(&event),
+                    None => return,
+                },
+                () = self.stop.cancelled() => return,
+            };
         }
     }
 
@@ -252,6 +275,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     fn job_ended(&mut self, event: &OutcomeEvent) -> bool {
         if event.campaign == Some(self.listing_of.campaign) {
             self.events_since_read += 1;
+            self.events_seen += 1;
             self.counts.from_chips += u64::from(event.from_chips);
             self.counts.failures.count(&event.image, &event.end);
             (self.on_event)(&self.counts, CampaignEvent::Ended(event));
@@ -314,10 +338,10 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
         // Events are lost if the connection to the broker breaks, and those of an earlier process
         // were never seen.
         let CampaignCounts { failures, progress, .. } = &mut self.counts;
-        let seen = 2 * failures.images() >= failures::failed(progress);
         if self.until != FollowUntil::Published
-            && !seen
+            && failures.images() < failures::failed(progress)
             && let Ok(own) = FailureReasons::of_campaign(self.store.as_ref(), &campaign).await
+            && own.images() > failures.images()
         {
             *failures = own;
         }
