@@ -39,11 +39,11 @@ pub(super) enum CampaignCommand {
     },
     /// Pause a campaign.
     ///
-    /// Within two seconds no worker starts any more of its jobs. Jobs in flight are finished.
+    /// Within about two seconds no worker starts any more of its jobs. Jobs in flight are finished.
     Pause(ChangeArgs),
     /// Resume a paused campaign.
     ///
-    /// Workers start its jobs again within two seconds.
+    /// Workers start its jobs again within about two seconds.
     Resume(ChangeArgs),
     /// Cancel a campaign.
     ///
