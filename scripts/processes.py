@@ -1,6 +1,7 @@
 """Starting, recognising and ending server processes that outlive this script."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -93,9 +94,24 @@ def wait_for_end(pid, kill):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A free port; where Linux tells, one that it gives to nobody who asks for any port.
+
+    Otherwise another program could have it before the server starts, or while it is stopped.
+    """
+    try:
+        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        end = 0
+    own = range(20000, end)
+    # The last asks for any port.
+    for port in [*random.sample(own, min(100, len(own))), 0]:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return listener.getsockname()[1]
+    raise SetupError("no port is free")
 
 
 def write_private(path, text):

@@ -162,7 +162,7 @@ async fn images_that_are_denied_later_keep_their_faces_in_the_export() {
     };
     let reader = worker(photos);
     fleet.json(&["scan", photos, "--gallery", "staff", "--wait", "--json"], &[]).await;
-    drop(reader);
+    reader.stop().await;
     let exported = async || {
         let (status, out, err) = fleet
             .run(&["export", "--gallery", "staff", "--format", "jsonl", "--templates"], &[])

@@ -148,7 +148,7 @@ async fn a_schema_from_a_newer_version_is_refused() {
 async fn a_lock_that_is_held_for_too_long_is_temporary() {
     let (_folder, file) = folder();
     let url = format!("sqlite:{}", file.display());
-    let store = SqliteStore::open_with(&url, Duration::from_millis(20)).await.unwrap();
+    let store = SqliteStore::open_with(&url, Duration::from_secs(2)).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     let mut other = connect(&file).await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();

@@ -318,14 +318,14 @@ async fn people_are_renamed_merged_and_removed(stage: &Stage) {
     assert_eq!(stage.subjects().await.len(), PEOPLE - 1);
 }
 
-/// Within a second, an index in memory has so many references of so many people.
+/// Soon, an index in memory has so many references of so many people.
 async fn soon(live: &LiveGallery, (references, people): (usize, usize)) {
     let same = async {
         while (live.faces(), live.subjects()) != (references, Some(people)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(1), same).await.expect("the index follows the store");
+    timeout(PATIENCE, same).await.expect("the index follows the store");
 }
 
 async fn story(stage: Stage) {

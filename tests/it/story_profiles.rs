@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const GONE: &str = "0000.jpg";
 /// So many images are re-scored when a worker is killed.
 const KILLED_AT: u64 = 100;
+/// The pace of the re-score: it must not end before what comes meanwhile has begun.
+const PACE: &str = "100/s";
 
 /// What a gallery has of a profile: images by name.
 type Images = BTreeMap<String, Value>;
@@ -148,7 +150,7 @@ async fn make_due(stage: &Stage) -> CampaignId {
     let file = stage.sandbox.path("new.toml");
     let table = format!(
         "[[schedule]]\nname = 'new-model'\ncron = '0 0 1 1 *'\naction = 'rescore'\n\
-         gallery = '{STAFF}'\n"
+         gallery = '{STAFF}'\nrate = '{PACE}'\n"
     );
     let settings = std::fs::read_to_string(&file).unwrap() + &table;
     std::fs::write(&file, settings).unwrap();

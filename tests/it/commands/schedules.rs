@@ -34,7 +34,7 @@ impl Sandbox {
         }
         let folder = sandbox.folder.path().canonicalize().unwrap();
         let photos = folder.join("photos");
-        let daily = "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'\ngallery = 'staff'\n";
+        let daily = "cron = '30 4 * * *'\ntimezone = 'Europe/Berlin'\ngallery = 'staff'\n";
         let settings = format!(
             "[images]\nallow = ['{0}']\n\
                 [[schedule]]\nname = 'new-photos'\n{daily}action = 'scan'\nroots = ['{0}']\n\
@@ -91,7 +91,7 @@ async fn what_is_due_is_run_once_and_has_its_campaign() {
     let names: Vec<_> = listed.iter().map(|line| text(line, "schedule")).collect();
     assert_eq!(names, ["new-photos", "other-models", "weekly"]);
     let due = text(&listed[0], "next_due_local");
-    assert!(due.contains(" 02:30 +0"), "{due}");
+    assert!(due.contains(" 04:30 +0"), "{due}");
     assert_eq!(listed[0]["last_run"], Value::Null);
 
     let slot = sandbox.missed("new-photos", 3).await;
@@ -159,7 +159,16 @@ async fn a_run_whose_process_is_killed_is_finished_by_another_one() {
     let slot = sandbox.missed("new-photos", 1).await;
     let name = "new-photos".parse().unwrap();
     let id = CampaignId::of_slot(&name, slot);
-    let mut killed = sandbox.command(&["schedule", "run"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut killed = sandbox
+        .command(&["schedule", "run"])
+        .envs([
+            ("FACEFLEET__WORKER__THREADS", "1"),
+            ("FACEFLEET__WORKER__IN_FLIGHT", "4"),
+            ("FACEFLEET__WORKER__RECORD_BATCH", "4"),
+        ])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let store = sandbox.store().await;
     let began = Instant::now();
     loop {

@@ -1,6 +1,5 @@
 //! How labelled photos are scored before they are evaluated: in a campaign of their own.
 
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,8 @@ fn photos_of_a_source_that_is_down_are_left_out_and_the_others_are_evaluated() {
     for name in ["obama.jpg", "obama2.jpg", "biden.jpg"] {
         sandbox.write(&format!("photos/{name}"), &sample(name));
     }
-    // A port at which nobody listens.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port at which nobody listens, and that no other test is given.
+    let address = "127.0.0.1:9";
     let labels = format!(
         "file,subject\nobama.jpg,o\nobama2.jpg,o\nbiden.jpg,b\nhttp://{address}/far.jpg,b\n"
     );
@@ -65,6 +64,7 @@ fn an_interrupted_evaluation_keeps_what_is_scored_and_the_next_one_goes_on() {
     sandbox.write("photos/labels.csv", labels.as_bytes());
     let evaluation = sandbox
         .command(&["evaluate", "photos/labels.csv"])
+        .env("FACEFLEET__WORKER__THREADS", "1")
         .env("FACEFLEET__WORKER__IN_FLIGHT", "4")
         .env("FACEFLEET__WORKER__RECORD_BATCH", "4")
         .stdout(Stdio::piped())

@@ -1,19 +1,45 @@
 //! Connections cut at the worst moments.
 
+use std::time::Duration;
+
 use futures::StreamExt;
-use tokio::time::timeout;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Fleet, PATIENCE, app, names};
 use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
+/// Waits until a worker consumes: it has tried what it may publish, and publishes no more before a
+/// job comes.
+async fn consumed(fleet: &Fleet) {
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&fleet.stack.queue, properties).await.unwrap();
+    let (channel, scans) =
+        (connection.create_channel().await.unwrap(), format!("{}.scan", fleet.prefix));
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let found = channel.queue_declare(scans.as_str().into(), options, FieldTable::default());
+        if found.await.unwrap().consumer_count() > 0 {
+            return;
+        }
+        assert!(Instant::now() < give_up, "no worker consumes");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {
-    let fleet = Fleet::new(names(1)).await;
+    let (fleet, jobs) = Fleet::unpublished(names(1)).await;
     let mut events = fleet.queue.events().await.unwrap();
     let broker = Proxy::to(fleet.stack.queue_address()).await;
+    let worker = fleet.worker_through(&broker.through(&fleet.stack.queue), &fleet.store_url);
+    consumed(&fleet).await;
     // For a job that succeeds, a worker publishes only its event, after the commit.
     broker.cut_before(PUBLISH);
-    let worker = fleet.worker_through(&broker.through(&fleet.stack.queue), &fleet.store_url);
+    fleet.queue.publish(jobs).await.unwrap();
     timeout(PATIENCE, broker.sprung(1)).await.unwrap();
     let event = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
     assert_eq!(event.campaign, Some(fleet.campaign.id));

@@ -24,6 +24,11 @@ fn outcomes(progress: &CampaignProgress) -> Vec<(OutcomeKind, u64)> {
     progress.outcomes.iter().map(|(kind, jobs)| (*kind, *jobs)).collect()
 }
 
+/// The number of jobs that no worker has taken.
+async fn ready(fleet: &Fleet) -> u64 {
+    fleet.queue.status().await.unwrap().ready.iter().map(|(_, jobs)| jobs).sum()
+}
+
 #[tokio::test]
 async fn an_unmounted_share_costs_no_image_its_score() {
     let (fleet, mut jobs) =
@@ -60,25 +65,27 @@ async fn an_unmounted_share_costs_no_image_its_score() {
 
 #[tokio::test]
 async fn a_worker_that_is_out_of_descriptors_waits_and_charges_no_image() {
-    let fleet = Fleet::new((0..1500).map(|number| format!("{number}.jpg"))).await;
+    let (fleet, mut jobs) =
+        Fleet::unpublished((0..1500).map(|number| format!("{number}.jpg"))).await;
     let worker = fleet.worker();
-    fleet.until(|progress| progress.ended() >= 100).await;
+    let others = jobs.split_off(100);
+    fleet.queue.publish(jobs).await.unwrap();
+    fleet.until(|progress| progress.ended() == 100).await;
     let limit = |descriptors: &str| {
         let (pid, limit) = (worker.process.id().to_string(), format!("--nofile={descriptors}:"));
         assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
     };
+    // Open files stay open, and no more can be opened: the worker takes jobs and ends none.
     limit("4");
-    // Open files stay open, and no more can be opened: the worker makes no progress.
-    let mut before = fleet.progress().await.ended();
-    loop {
-        sleep(Duration::from_millis(500)).await;
-        let now = fleet.progress().await.ended();
-        if now == before {
-            break;
-        }
-        before = now;
+    fleet.queue.publish(others).await.unwrap();
+    let give_up = Instant::now() + PATIENCE;
+    while ready(&fleet).await == 1400 {
+        assert!(Instant::now() < give_up, "the worker takes no jobs");
+        sleep(Duration::from_millis(50)).await;
     }
-    assert!(before < 1500, "the limit came too late");
+    // The duration of the fault.
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(fleet.progress().await.ended(), 100);
     limit("1024");
     fleet.ends_well([worker], &[]).await;
     assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
@@ -143,8 +150,16 @@ async fn jobs_of_an_endless_outage_end_as_failed() {
     fleet.until(CampaignProgress::is_complete).await;
     assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Failed, 20)]);
     fleet.until_empty().await;
-    let letters = fleet.queue.dead_letters(30).await.unwrap();
-    assert_eq!(letters.len(), 20);
+    // Letters follow the commit, and a job is not counted while it becomes one.
+    let give_up = Instant::now() + PATIENCE;
+    let letters = loop {
+        let letters = fleet.queue.dead_letters(30).await.unwrap();
+        if letters.len() == 20 {
+            break letters;
+        }
+        assert!(Instant::now() < give_up, "{} dead letters", letters.len());
+        sleep(Duration::from_millis(50)).await;
+    };
     assert!(
         letters[0].reason.contains("images.outage_seconds") && letters[0].deliveries == 1,
         "{:?}",

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use facefleet::domain::Campaign;
+use tokio::time::{sleep, timeout};
 
 use super::{Fleet, PATIENCE, names, stack};
 use crate::support::sample;
@@ -59,8 +60,17 @@ async fn a_scan_that_waits_for_its_images_outlives_a_database_that_restarts() {
     let hears = |text: &str| {
         while !says.recv_timeout(PATIENCE).unwrap().contains(text) {}
     };
-    // Everything is published.
     hears("no worker");
+    // Until everything is published: a listing does not wait for the store.
+    let published = async {
+        let is_published = |campaign: &Campaign| {
+            campaign.gallery.as_str() == "waiting" && campaign.progress.listing_done
+        };
+        while !fleet.store.campaigns(2).await.unwrap().iter().any(is_published) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, published).await.expect("the scan should list its image");
     stack(&["stop", "postgres"]);
     hears("the store cannot be used; waiting for it");
     stack(&["start", "postgres"]);

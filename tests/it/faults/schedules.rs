@@ -8,6 +8,14 @@ use super::*;
 
 const IMAGES: usize = 3000;
 
+/// Holds every listing after its first chunk while the connection that runs this is open.
+const HOLD: &str = "
+    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$;
+    CREATE TRIGGER hold BEFORE UPDATE OF listed ON campaigns FOR EACH ROW
+    WHEN (OLD.listed > 0) EXECUTE FUNCTION hold();
+    SELECT pg_advisory_lock(1)";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_has_one_campaign_and_each_image_once_when_its_lister_is_killed() {
     let (mut fleet, _) = Fleet::unpublished(names(IMAGES)).await;
@@ -28,13 +36,14 @@ async fn a_slot_has_one_campaign_and_each_image_once_when_its_lister_is_killed()
     let slots = schedule.timing.slots(week, now, 3);
     fleet.store.set_schedule(&schedule, Some(slots[0])).await.unwrap();
     let id = CampaignId::of_slot(&schedule.name, slots[2]);
+    fleet.campaign.id = id;
 
     let often = [("FACEFLEET__WORKER__SCHEDULE_POLL_SECONDS", "1".to_owned())];
     let worker = || fleet.worker_with(&fleet.stack.queue, &fleet.store_url, &often);
+    let mut lock = PgConnection::connect(&fleet.store_url).await.unwrap();
+    sqlx::raw_sql(HOLD).execute(&mut lock).await.unwrap();
     let mut workers: Vec<Worker> = (0..5).map(|_| worker()).collect();
-    // The lock keeps the listing where it is.
-    let mut connection = PgConnection::connect(&fleet.store_url).await.unwrap();
-    let lock = hold_listing(&mut connection, id).await;
+    fleet.until(|progress| progress.listed > 0).await;
     let query = RunQuery { schedule: None, running: true, limit: 10 };
     let running = fleet.store.schedule_runs(&query).await.unwrap();
     let [run] = &running[..] else { panic!("{running:?}") };
@@ -43,10 +52,10 @@ async fn a_slot_has_one_campaign_and_each_image_once_when_its_lister_is_killed()
     let of_run = |worker: &Worker| lister.ends_with(&format!(":{}", worker.process.id()));
     let killed = workers.iter().position(of_run).expect("a worker claimed it");
     workers.remove(killed).kill();
-    lock.rollback().await.unwrap();
-
     fleet.campaign = fleet.store.campaign(id).await.unwrap().unwrap();
     assert!(!fleet.campaign.progress.listing_done);
+    lock.close().await.unwrap();
+
     fleet.ends_well(workers, &[]).await;
     let progress = fleet.progress().await;
     assert_eq!((progress.listed, progress.left()), (IMAGES as u64, 0), "{progress:?}");
@@ -58,26 +67,4 @@ async fn a_slot_has_one_campaign_and_each_image_once_when_its_lister_is_killed()
     assert_ne!(runs[0].claimed_by, lister);
     let campaigns = fleet.store.campaigns(10).await.unwrap();
     assert_eq!(campaigns.len(), 2, "one of the slot, one of the test: {campaigns:?}");
-}
-
-/// Locks the campaign's row while its listing is in the middle.
-async fn hold_listing(
-    connection: &mut PgConnection,
-    id: CampaignId,
-) -> sqlx::Transaction<'_, sqlx::Postgres> {
-    let give_up = Instant::now() + PATIENCE;
-    let mut lock = connection.begin().await.unwrap();
-    loop {
-        let sql = "SELECT listed, listing_done FROM campaigns WHERE id = $1 FOR NO KEY UPDATE";
-        let found: Option<(i64, bool)> =
-            sqlx::query_as(sql).bind(id.0).fetch_optional(&mut *lock).await.unwrap();
-        assert!(found.is_none_or(|(_, done)| !done), "it was listed too fast to be held");
-        if found.is_some_and(|(listed, _)| listed > 0) {
-            return lock;
-        }
-        assert!(Instant::now() < give_up, "nobody lists");
-        // Lets the listing go on.
-        sqlx::raw_sql("COMMIT; BEGIN").execute(&mut *lock).await.unwrap();
-        sleep(Duration::from_millis(1)).await;
-    }
 }

@@ -1,9 +1,11 @@
 //! Clients that connect and do not complete their request.
 
-use std::net::TcpListener as StdListener;
-use std::process::{Child, Command};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use facefleet::queue::memory::MemoryQueue;
+
+use serde_json::Value;
 
 use super::*;
 use crate::support::job;
@@ -30,6 +32,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_answered_at_once_despite_three_hundred_incomplete_ones() {
     let (worker, queue, _folder) = worker().await;
+    worker.answers("/health/ready", 200, "ready").await;
     let mut slow = Vec::new();
     for _ in 0..300 {
         slow.push(incomplete(worker.address).await);
@@ -47,8 +50,11 @@ async fn a_request_is_answered_at_once_despite_three_hundred_incomplete_ones() {
         .publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect())
         .await
         .unwrap();
-    worker.answers("/metrics", 200, "facefleet_jobs_in_hand 0").await;
-    assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 20);
+    let give_up = Instant::now() + PATIENCE;
+    while worker.scorer.calls.load(Ordering::SeqCst) < 20 {
+        assert!(Instant::now() < give_up, "the jobs should be processed");
+        sleep(Duration::from_millis(20)).await;
+    }
     worker.stop().await;
 }
 
@@ -87,23 +93,34 @@ impl Drop for Program {
     }
 }
 
+/// The address that a worker prints once it takes jobs.
+async fn listener_of(worker: &mut Child) -> SocketAddr {
+    let out = BufReader::new(worker.stdout.take().unwrap());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut reports = out.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()));
+        let report = reports.find_map(Result::ok).expect("a worker prints what it does");
+        report["listener"].as_str().unwrap().parse().unwrap()
+    });
+    timeout(PATIENCE, reading).await.expect("the worker should start").unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_stops_within_its_drain_time_despite_open_connections() {
     let (broker, database) = (TestBroker::new(), Database::new().await);
-    let address = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
     command.args(["worker", "--aligned"]).envs([
         ("FACEFLEET__QUEUE__URL", broker.url.as_str()),
         ("FACEFLEET__QUEUE__PREFIX", &broker.prefix),
         ("FACEFLEET__STORE__URL", &database.url),
         ("FACEFLEET__RUNTIME__DEVICE", "cpu"),
-        ("FACEFLEET__SERVER__LISTEN", &address.to_string()),
+        ("FACEFLEET__SERVER__LISTEN", "127.0.0.1:0"),
+        ("FACEFLEET__LOG__FORMAT", "json"),
         ("FACEFLEET__WORKER__DRAIN_SECONDS", "8"),
     ]);
-    let mut program = Program(command.spawn().unwrap());
+    let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
+    let address = listener_of(&mut program.0).await;
     let give_up = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).await.is_err() || get(address, "/health/ready").await.0 != 200
-    {
+    while get(address, "/health/ready").await.0 != 200 {
         assert!(Instant::now() < give_up, "the worker should become ready");
         sleep(Duration::from_millis(100)).await;
     }

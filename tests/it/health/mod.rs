@@ -146,7 +146,7 @@ impl Running {
     /// Stops the worker and the listener. Both must end in time for an orchestrator.
     async fn stop(self) {
         self.stop.cancel();
-        timeout(Duration::from_secs(5), self.worker)
+        timeout(Duration::from_secs(20), self.worker)
             .await
             .expect("the worker should stop: it drains for 2 s")
             .unwrap()

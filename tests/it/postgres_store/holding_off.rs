@@ -11,11 +11,13 @@ use crate::store_contract::enrolments::{enrolment, name};
 use crate::support::stack::Database;
 use crate::support::{gallery, operator};
 
-/// Who waits for an erasure.
-const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+/// Who waits for an erasure, or to begin one.
+pub(super) const WAITING: &str =
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-/// What somebody has who locked or wrote a row.
-const ROW_LOCKS: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation'
+/// What somebody has who locked or wrote a row. The server itself may tidy up meanwhile.
+const ROW_LOCKS: &str = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE backend_type = 'client backend' AND locktype = 'relation'
     AND mode IN ('RowShareLock', 'RowExclusiveLock') AND pid <> pg_backend_pid()
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 

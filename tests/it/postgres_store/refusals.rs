@@ -56,12 +56,11 @@ async fn a_text_that_is_not_a_url_is_refused_without_showing_it() {
 
 #[tokio::test]
 async fn a_port_without_a_server_is_temporary() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let url = format!("postgres://user:geheim@127.0.0.1:{port}/faces").parse().unwrap();
+    // No test is given this one.
+    let url = "postgres://user:geheim@127.0.0.1:9/faces".parse().unwrap();
     let error = refusal(&url).await;
     assert!(
-        matches!(error, StoreError::Unavailable(_))
-            && error.to_string().contains(&port.to_string()),
+        matches!(error, StoreError::Unavailable(_)) && error.to_string().contains("127.0.0.1:9/"),
         "{error:?}"
     );
 }

@@ -95,7 +95,7 @@ async fn a_trial_leaves_nothing_behind_draws_no_id_and_waits_for_no_lock() {
         .execute(&mut *transaction)
         .await
         .unwrap();
-    let error = timeout(Duration::from_secs(5), store.try_writing())
+    let error = timeout(Duration::from_secs(60), store.try_writing())
         .await
         .expect("it should not wait")
         .unwrap_err();

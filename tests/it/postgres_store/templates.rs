@@ -7,6 +7,7 @@ use facefleet::store::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use super::holding_off::WAITING;
 use super::{number, opened};
 use crate::support::stack::Database;
 use crate::support::{effects, gallery, profile, scored, with_job};
@@ -149,10 +150,9 @@ async fn what_another_gallery_records_first_while_a_profile_is_retired_stays() {
         let (store, b) = (store.clone(), b.clone());
         async move { store.retire(&gallery(), &b, next).await }
     });
-    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
     let mut watcher = PgConnection::connect(&database.url).await.unwrap();
     while !retiring.is_finished()
-        && sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.unwrap() == 0
+        && sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut watcher).await.unwrap() == 0
     {
         tokio::task::yield_now().await;
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
     Campaign, CampaignId, CampaignState, EnrolRules, ImageContent, Job, JobRecord, LabelledImage,
-    Lane, Outcome, Profile,
+    Lane, Outcome, Profile, SubQueue,
 };
 use facefleet::gallery::campaign::{CampaignRef, new_campaign, run_on_fleet, set_state};
 use facefleet::gallery::follow::{CampaignCounts, CampaignRun};
@@ -21,6 +21,7 @@ use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{Maintenance, Store};
 use facefleet::worker::{Process, Processed};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,8 @@ const IN_FLIGHT: usize = 4;
 struct Slow {
     profile: Profile,
     order: Mutex<Vec<Lane>>,
+    /// Once so many images are re-scored, no job begins.
+    most_rescored: watch::Sender<usize>,
 }
 
 impl Slow {
@@ -59,6 +62,7 @@ impl Process for Slow {
     }
 
     async fn process(&self, job: &Job) -> Processed {
+        self.most_rescored.subscribe().wait_for(|most| self.rescored() < *most).await.unwrap();
         sleep(Duration::from_millis(10)).await;
         self.order.lock().unwrap().push(job.lane);
         let (id, selection) = (self.profile.id(), job.selection.complete(&selection()));
@@ -85,7 +89,11 @@ impl Stage {
     async fn new(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>) -> Self {
         let mut settings = Settings::load(None).unwrap();
         settings.worker.in_flight = IN_FLIGHT;
-        let slow = Arc::new(Slow { profile: profile("b"), order: Mutex::default() });
+        let slow = Arc::new(Slow {
+            profile: profile("b"),
+            order: Mutex::default(),
+            most_rescored: watch::Sender::new(usize::MAX),
+        });
         for name in ["a", "b"] {
             store.register_profile(&profile(name)).await.unwrap();
         }
@@ -136,6 +144,27 @@ impl Stage {
         timeout(PATIENCE, enough).await.expect("images should be re-scored");
     }
 
+    /// The jobs that wait for a campaign.
+    async fn waiting(&self, sub_queue: &SubQueue) -> u64 {
+        self.queue.waiting(std::slice::from_ref(sub_queue)).await.unwrap()[0]
+    }
+
+    /// Waits until at least `count` jobs of a campaign wait, and none is in flight: nobody takes
+    /// them.
+    async fn left_alone(&self, campaign: CampaignId, count: u64) {
+        let sub_queue = self.campaign(campaign).await.sub_queue();
+        let alone = async {
+            loop {
+                let waiting = self.waiting(&sub_queue).await;
+                if waiting >= count && waiting == self.campaign(campaign).await.progress.left() {
+                    return;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, alone).await.expect("jobs should wait");
+    }
+
     async fn campaign(&self, id: CampaignId) -> Campaign {
         self.store.campaign(id).await.unwrap().unwrap()
     }
@@ -150,19 +179,29 @@ fn scan() -> CampaignRun {
 }
 
 async fn neither_waits_nor_holds_up(stage: &Stage) {
-    let (rescore, scan) = (stage.run(stage.rescore(None).await), stage.run(scan()));
-    // Workers find campaigns that have begun at their start.
-    while stage.store.open_campaigns().await.unwrap().len() < 2 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    let (rescore, scan) = (stage.rescore(None).await, scan());
+    let jobs = [(rescore.campaign.sub_queue(), STORED), (scan.campaign.sub_queue(), SCANNED)];
+    let (rescore, scan) = (stage.run(rescore), stage.run(scan));
+    // Workers find at their start what is published.
+    let published = async {
+        for (sub_queue, count) in jobs {
+            while stage.waiting(&sub_queue).await < count as u64 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    timeout(PATIENCE, published).await.expect("the jobs should be published");
+    // Both have begun when the enrolments come, and go on when all of them are there.
+    stage.slow.most_rescored.send_replace(2);
     let (stop, worker) = stage.work();
     stage.rescored(2).await;
-    let before = stage.slow.order().len();
     let enrolment = |number| Job {
         profile: Some(profile("b").id()),
         ..job(Lane::Enrol, &format!("person-{number}"))
     };
     stage.queue.publish((0..ENROLLED).map(enrolment).collect()).await.unwrap();
+    let before = stage.slow.order().len();
+    stage.slow.most_rescored.send_replace(usize::MAX);
     let (rescored, scanned) = (rescore.await.unwrap().progress, scan.await.unwrap().progress);
     assert!(rescored.is_complete() && scanned.is_complete());
     assert_eq!((rescored.ended(), rescored.skipped), (STORED as u64, 0));
@@ -185,12 +224,11 @@ async fn may_be_paused_and_cancelled(stage: &Stage) {
     stage.rescored(3).await;
     let set = |state| set_state(stage.store.as_ref(), CampaignRef::Id(id), state);
     set(CampaignState::Paused).await.unwrap();
-    // Workers know within two seconds.
-    sleep(Duration::from_millis(2500)).await;
+    // More than a busy worker has in flight, and than is listed at once after a delay.
+    stage.left_alone(id, 5).await;
     let paused = stage.slow.rescored();
-    sleep(Duration::from_millis(500)).await;
+    stage.left_alone(id, 7).await;
     assert_eq!(stage.slow.rescored(), paused);
-    assert!(paused < STORED, "it was paused before its end");
     set(CampaignState::Running).await.unwrap();
     stage.rescored(paused + 1).await;
     set(CampaignState::Cancelled).await.unwrap();

