@@ -23,15 +23,19 @@ async fn two_thousand_jobs_survive_workers_killed_at_random() {
         random ^= random << 17;
         random % below
     };
-    let mut kills = 0;
+    let (mut kills, mut before, mut published) = (0, 0, 1000);
     while !fleet.progress().await.is_complete() && kills < 40 {
+        // What was in flight comes first again. A job whose worker dies each time is given up.
+        fleet.until(|progress| progress.ended() >= (before + 100).min(published)).await;
         sleep(Duration::from_millis(40 + next(200))).await;
         let victim = next(workers.len() as u64) as usize;
+        before = fleet.progress().await.ended();
         workers[victim].kill();
         workers[victim] = fleet.worker();
         kills += 1;
         if kills == 3 {
             fleet.queue.publish(std::mem::take(&mut others)).await.unwrap();
+            published = 2000;
         }
     }
     fleet.ends_well(workers, &[]).await;
