@@ -77,16 +77,27 @@ impl CampaignCommand {
             }
             Self::Cancel(change) => {
                 let cancelled = set(store.as_ref(), &change, CampaignState::Cancelled).await?;
-                // Workers would remove its jobs too, within seconds.
-                if let Some(queue) = app.shared_queue().await? {
-                    queue.remove(&cancelled.sub_queue()).await?;
-                    queue.close().await;
+                if let Err(error) = remove_jobs(app, &cancelled).await {
+                    eprintln!(
+                        "facefleet: {}\nthe campaign is cancelled; its jobs are still in the queue, \
+                         and workers remove them",
+                        printable(&format!("{error:#}"))
+                    );
                 }
             }
         }
         store.close().await;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Removes the jobs of a cancelled campaign, which workers would do too, within seconds.
+async fn remove_jobs(app: &App, cancelled: &Campaign) -> Result<()> {
+    if let Some(queue) = app.shared_queue().await? {
+        queue.remove(&cancelled.sub_queue()).await?;
+        queue.close().await;
+    }
+    Ok(())
 }
 
 async fn list(store: &dyn Store, limit: u32, json: bool) -> Result<()> {
