@@ -4,7 +4,8 @@
     python3 scripts/integration.py
 
 The tests of faults stop their servers and wait for each other, and hardly compute: they run beside
-the others, and their output comes last. Needs what `make test` has built.
+the others, and their output comes after it. What failed is printed once more, last. Needs what
+`make test` has built.
 """
 
 import os
@@ -38,7 +39,8 @@ def main():
 
 def run():
     """Runs both groups; the first exit status that is not 0."""
-    with tempfile.TemporaryFile() as log:
+    failures = []
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         # With a group of its own: the program under test must end with cargo.
         faults = subprocess.Popen(
             [*CARGO, "--", "faults::"],
@@ -48,16 +50,39 @@ def run():
             start_new_session=True,
         )
         try:
-            others = subprocess.call(
-                [*CARGO, "--test", "house", "--", "--skip", "faults::"], cwd=ROOT
-            )
+            others = call([*CARGO, "--test", "house", "--", "--skip", "faults::"], failures)
             # Both groups are heard, also after one has failed.
             return max(others, faults.wait(), key=bool)
         finally:
             end(faults)
             log.seek(0)
-            sys.stdout.buffer.write(log.read())
+            pass_on(log, failures)
+            sys.stdout.writelines(failures)
             sys.stdout.flush()
+
+
+def call(command, failures):
+    """The exit status of a command, whose output is passed on."""
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as process:
+        try:
+            pass_on(process.stdout, failures)
+            return process.wait()
+        except:
+            process.kill()
+            raise
+
+
+def pass_on(output, failures):
+    """Prints the lines of tests, and adds to `failures` those that say what failed."""
+    failing = False
+    for line in output:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        failing = (failing or line == "failures:\n") and not line.startswith("test result:")
+        if failing:
+            failures.append(line)
 
 
 def end(group):
