@@ -14,7 +14,7 @@ const MOST_GROUPS: usize = 200;
 /// The most reasons of a summary.
 const SHOWN: usize = 5;
 /// The most images whose reasons are read from the store.
-const MOST_READ: u64 = 100_000;
+pub(super) const MOST_READ: u64 = 100_000;
 /// In the reason of an image to which an object store denies access.
 const DENIED: &str = "the object store denies access";
 /// Images of a page.

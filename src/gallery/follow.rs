@@ -339,7 +339,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
         // were never seen.
         let CampaignCounts { failures, progress, .. } = &mut self.counts;
         if self.until != FollowUntil::Published
-            && failures.images() < failures::failed(progress)
+            && failures.images() < failures::failed(progress).min(failures::MOST_READ)
             && let Ok(own) = FailureReasons::of_campaign(self.store.as_ref(), &campaign).await
             && own.images() > failures.images()
         {
