@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STACK = [sys.executable, str(ROOT / "scripts/stack.py")]
 OF_FAULTS = ["--dir", "target/tmp/faults"]
 CARGO = ["cargo", "test", "--release", "--test", "it"]
+TEXT = {"encoding": "utf-8", "errors": "replace"}
 
 
 def main():
@@ -40,20 +41,15 @@ def main():
 def run():
     """Runs both groups; the first exit status that is not 0."""
     failures = []
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        # With a group of its own: the program under test must end with cargo.
-        faults = subprocess.Popen(
-            [*CARGO, "--", "faults::"],
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    with tempfile.TemporaryFile("w+", **TEXT) as log:
+        faults = start(["--", "faults::"], stdout=log, stderr=subprocess.STDOUT)
+        others = start(["--test", "house", "--", "--skip", "faults::"], stdout=subprocess.PIPE)
         try:
-            others = call([*CARGO, "--test", "house", "--", "--skip", "faults::"], failures)
+            pass_on(others.stdout, failures)
             # Both groups are heard, also after one has failed.
-            return max(others, faults.wait(), key=bool)
+            return max(others.wait(), faults.wait(), key=bool)
         finally:
+            end(others)
             end(faults)
             log.seek(0)
             pass_on(log, failures)
@@ -61,17 +57,9 @@ def run():
             sys.stdout.flush()
 
 
-def call(command, failures):
-    """The exit status of a command, whose output is passed on."""
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
-    ) as process:
-        try:
-            pass_on(process.stdout, failures)
-            return process.wait()
-        except:
-            process.kill()
-            raise
+def start(tests, **output):
+    """Starts a group of tests, as a group of processes: all of them end with it."""
+    return subprocess.Popen([*CARGO, *tests], cwd=ROOT, start_new_session=True, **output, **TEXT)
 
 
 def pass_on(output, failures):
