@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use super::progress::accounts;
@@ -10,6 +10,7 @@ use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Campaign, CampaignState, counted};
 use crate::gallery::campaign::{CampaignRef, find, set_state};
+use crate::queue::QueueError;
 use crate::store::Store;
 use crate::view::campaign::{CampaignView, campaign_state};
 
@@ -77,13 +78,7 @@ impl CampaignCommand {
             }
             Self::Cancel(change) => {
                 let cancelled = set(store.as_ref(), &change, CampaignState::Cancelled).await?;
-                if let Err(error) = remove_jobs(app, &cancelled).await {
-                    eprintln!(
-                        "facefleet: {}\nthe campaign is cancelled; its jobs are still in the queue, \
-                         and workers remove them",
-                        printable(&format!("{error:#}"))
-                    );
-                }
+                remove_jobs(app, &cancelled).await?;
             }
         }
         store.close().await;
@@ -91,13 +86,26 @@ impl CampaignCommand {
     }
 }
 
-/// Removes the jobs of a cancelled campaign, which workers would do too, within seconds.
+/// Removes the jobs of a cancelled campaign. Workers would do so too, within seconds: that the
+/// broker is away is told, and no failure.
 async fn remove_jobs(app: &App, cancelled: &Campaign) -> Result<()> {
-    if let Some(queue) = app.shared_queue().await? {
-        queue.remove(&cancelled.sub_queue()).await?;
-        queue.close().await;
+    let removed = async {
+        if let Some(queue) = app.shared_queue().await? {
+            queue.remove(&cancelled.sub_queue()).await?;
+            queue.close().await;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let removed = removed.await.context(
+        "the campaign is cancelled; its jobs may still be in the queue, and workers remove them",
+    );
+    match removed {
+        Err(error) if matches!(error.downcast_ref(), Some(QueueError::Unavailable(_))) => {
+            eprintln!("facefleet: {}", printable(&format!("{error:#}")));
+            Ok(())
+        }
+        removed => removed,
     }
-    Ok(())
 }
 
 async fn list(store: &dyn Store, limit: u32, json: bool) -> Result<()> {

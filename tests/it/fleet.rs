@@ -1,5 +1,6 @@
 //! Commands, workers, broker and database together: selections, and the counts of campaigns.
 
+mod campaigns;
 mod enrol;
 mod erasing;
 mod lists;

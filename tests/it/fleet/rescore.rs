@@ -1,5 +1,4 @@
-//! `facefleet rescore` and `campaign` on a fleet: workers of two profiles, an interruption, a pause, a
-//! cancelled campaign without a broker.
+//! `facefleet rescore` on a fleet: workers of two profiles, an interruption, a pause.
 
 use std::process::{Command, Stdio};
 
@@ -71,22 +70,5 @@ async fn a_rescore_is_interrupted_paused_and_resumed_beside_workers_of_the_old_p
     let everything = fleet.json(&[&again[..], &["--all"]].concat(), &NEW).await;
     assert_eq!(everything["summary"]["outcomes"]["scored"], all, "{everything}");
     assert_eq!(everything["summary"]["from_profile"], old);
-    fleet.broker.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_is_cancelled_also_while_the_broker_is_away() {
-    let fleet = Fleet::new().await;
-    let folder = photos();
-    let scan = ["scan", folder.path().to_str().unwrap(), "--gallery", "staff", "--json"];
-    fleet.json(&scan, &[]).await;
-    // No test is given this port.
-    let away = [("FACEFLEET__QUEUE__URL", "amqp://127.0.0.1:9/%2f")];
-    let (status, out, err) = fleet.run(&["campaign", "cancel", "latest", "--json"], &away).await;
-    assert_eq!(status, Some(0), "{err}");
-    assert!(out.contains("\"cancelled\""), "{out}");
-    assert!(err.contains("127.0.0.1:9") && err.contains("workers remove them"), "{err}");
-    let cancelled = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
-    assert_eq!(cancelled["state"], "cancelled");
     fleet.broker.remove().await;
 }
