@@ -1,7 +1,8 @@
 //! Follows a campaign to its end.
 //!
 //! The campaign's row in the store holds the counts: a job counts once, whichever worker ran it and
-//! however often it was delivered. The queue's events only say when to read the counts again.
+//! however often it was delivered. The queue's events show each image, and say when to read the
+//! counts again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,8 @@ pub enum CampaignEvent<'a> {
 pub enum FollowUntil {
     /// Until everything is published.
     Published,
-    /// Until every image is skipped or ended, or the campaign is cancelled.
+    /// Until every image is skipped or ended, or the campaign is cancelled; then for up to five
+    /// seconds until every event has come.
     Ended,
     /// As [`Self::Ended`], by a worker of this process: the queue is then closed, and the campaign
     /// followed until the last event. If the queue is closed earlier, nothing more will end.
@@ -177,7 +179,7 @@ struct Follower<F> {
     /// The error that ended the listing. Images listed before it are still followed.
     listing_error: Option<ListingError>,
     events_since_read: u64,
-    /// Images whose events were seen, with those that had ended before.
+    /// Events that were seen, also repeated ones, and images that had ended before.
     events_seen: u64,
     next_read: Interval,
     /// Since when the store cannot be used.
@@ -338,8 +340,11 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
         // Events are lost if the connection to the broker breaks, and those of an earlier process
         // were never seen.
         let CampaignCounts { failures, progress, .. } = &mut self.counts;
+        let failed = failures::failed(progress).min(failures::MOST_READ);
+        // Whoever interrupts does not wait for the last few.
+        let enough = if self.stop.is_cancelled() { failed.div_ceil(2) } else { failed };
         if self.until != FollowUntil::Published
-            && failures.images() < failures::failed(progress).min(failures::MOST_READ)
+            && failures.images() < enough
             && let Ok(own) = FailureReasons::of_campaign(self.store.as_ref(), &campaign).await
             && own.images() > failures.images()
         {

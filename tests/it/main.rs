@@ -11,6 +11,7 @@ mod devices;
 mod evidence;
 mod faults;
 mod fleet;
+mod following;
 mod health;
 mod jpeg;
 mod memory;
