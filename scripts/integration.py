@@ -8,11 +8,13 @@ the others, and their output comes after it. What failed is printed once more, l
 `make test` has built.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,13 +45,19 @@ def run():
     failures = []
     with tempfile.TemporaryFile("w+", **TEXT) as log:
         faults = start(["--", "faults::"], stdout=log, stderr=subprocess.STDOUT)
-        others = start(["--test", "house", "--", "--skip", "faults::"], stdout=subprocess.PIPE)
         try:
-            pass_on(others.stdout, failures)
+            others = start(["--test", "house", "--", "--skip", "faults::"], stdout=subprocess.PIPE)
+            reader = threading.Thread(target=pass_on, args=(others.stdout, failures))
+            reader.start()
+            try:
+                code = others.wait()
+            finally:
+                # With what a test that died may have left, which keeps the pipe open.
+                end(others)
+                reader.join()
             # Both groups are heard, also after one has failed.
-            return max(others.wait(), faults.wait(), key=bool)
+            return max(code, faults.wait(), key=bool)
         finally:
-            end(others)
             end(faults)
             log.seek(0)
             pass_on(log, failures)
@@ -75,9 +83,9 @@ def pass_on(output, failures):
 
 def end(group):
     """Ends the processes of `group`, and waits until its leader has ended."""
-    if group.poll() is None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group.pid, signal.SIGTERM)
-        group.wait()
+    group.wait()
 
 
 if __name__ == "__main__":
