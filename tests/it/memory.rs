@@ -141,7 +141,8 @@ fn score(folder: &Path, name: &str) -> (String, u64) {
     command.args(["-c", MEASURED, env!("CARGO_BIN_EXE_facefleet"), "score", name]);
     command.env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"));
     command.env("FACEFLEET__WORKER__THREADS", "1").current_dir(folder);
-    let out = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
     let (out, peak) = out.trim_end().rsplit_once('\n').unwrap();
     (out.to_owned(), peak.parse::<u64>().unwrap() << 10)
 }

@@ -23,13 +23,14 @@ async fn two_thousand_jobs_survive_workers_killed_at_random() {
         random ^= random << 17;
         random % below
     };
-    let (mut kills, mut before, mut published) = (0, 0, 1000);
+    let (mut kills, mut at_work, mut before, mut published) = (0, 0, 0, 1000);
     while !fleet.progress().await.is_complete() && kills < 40 {
         // What was in flight comes first again. A job whose worker dies each time is given up.
         fleet.until(|progress| progress.ended() >= (before + 100).min(published)).await;
         sleep(Duration::from_millis(40 + next(200))).await;
         let victim = next(workers.len() as u64) as usize;
         before = fleet.progress().await.ended();
+        at_work += u32::from(before < published);
         workers[victim].kill();
         workers[victim] = fleet.worker();
         kills += 1;
@@ -38,6 +39,7 @@ async fn two_thousand_jobs_survive_workers_killed_at_random() {
             published = 2000;
         }
     }
+    assert!(at_work > 0, "the jobs ended before a worker was killed");
     fleet.ends_well(workers, &[]).await;
 }
 

@@ -143,7 +143,7 @@ impl Running {
         }
     }
 
-    /// Stops the worker and the listener. Both must end in time for an orchestrator.
+    /// Stops the worker, which drains, and the listener. Both must end, the listener at once.
     async fn stop(self) {
         self.stop.cancel();
         timeout(Duration::from_secs(20), self.worker)

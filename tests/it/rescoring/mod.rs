@@ -218,7 +218,7 @@ async fn neither_waits_nor_holds_up(stage: &Stage) {
 }
 
 async fn may_be_paused_and_cancelled(stage: &Stage) {
-    let (run, (stop, worker)) = (stage.rescore(Some("3/s")).await, stage.work());
+    let (run, (stop, worker)) = (stage.rescore(Some("2/s")).await, stage.work());
     let id = run.campaign.id;
     let rescore = stage.run(run);
     stage.rescored(3).await;
