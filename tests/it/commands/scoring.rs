@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Run, Sandbox, number, outcome};
 use crate::support::sample;
+use crate::support::stack::CLOSED_PORT;
 
 /// Nothing that is going to happen takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,8 +23,7 @@ fn photos_of_a_source_that_is_down_are_left_out_and_the_others_are_evaluated() {
     for name in ["obama.jpg", "obama2.jpg", "biden.jpg"] {
         sandbox.write(&format!("photos/{name}"), &sample(name));
     }
-    // A port at which nobody listens, and that no other test is given.
-    let address = "127.0.0.1:9";
+    let address = format!("127.0.0.1:{CLOSED_PORT}");
     let labels = format!(
         "file,subject\nobama.jpg,o\nobama2.jpg,o\nbiden.jpg,b\nhttp://{address}/far.jpg,b\n"
     );

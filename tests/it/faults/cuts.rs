@@ -3,28 +3,20 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Fleet, PATIENCE, app, names};
+use crate::support::broker::{TestBroker, declared};
 use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
 /// Waits until a worker consumes: it has tried what it may publish, and publishes no more before a
 /// job comes.
 async fn consumed(fleet: &Fleet) {
-    let properties = ConnectionProperties::default();
-    let connection = Connection::connect(&fleet.stack.queue, properties).await.unwrap();
-    let (channel, scans) =
-        (connection.create_channel().await.unwrap(), format!("{}.scan", fleet.prefix));
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let url = fleet.stack.queue.parse().unwrap();
+    let broker = TestBroker { url, prefix: fleet.prefix.clone() };
+    let (channel, scans) = (broker.channel().await, format!("{}.scan", fleet.prefix));
     let give_up = Instant::now() + PATIENCE;
-    loop {
-        let found = channel.queue_declare(scans.as_str().into(), options, FieldTable::default());
-        if found.await.unwrap().consumer_count() > 0 {
-            return;
-        }
+    while declared(&channel, &scans).await.unwrap().consumer_count() == 0 {
         assert!(Instant::now() < give_up, "no worker consumes");
         sleep(Duration::from_millis(20)).await;
     }

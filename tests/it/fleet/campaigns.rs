@@ -1,18 +1,18 @@
 //! `facefleet campaign` on a fleet.
 
 use super::{Fleet, photos};
+use crate::support::stack::CLOSED_PORT;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_is_cancelled_also_while_the_broker_is_away() {
     let fleet = Fleet::new().await;
     let folder = photos();
     let scan = ["scan", folder.path().to_str().unwrap(), "--gallery", "staff", "--json"];
-    // No test is given this port.
-    let away = "amqp://127.0.0.1:9/%2f";
+    let away = format!("amqp://127.0.0.1:{CLOSED_PORT}/%2f");
     let mut wrong = fleet.broker.url.clone();
     wrong.set_password(Some("wrong")).unwrap();
     for (url, expected) in
-        [(away, (Some(0), "127.0.0.1:9")), (wrong.as_str(), (Some(1), "cannot be used"))]
+        [(away.as_str(), (Some(0), "127.0.0.1:9")), (wrong.as_str(), (Some(1), "cannot be used"))]
     {
         fleet.json(&scan, &[]).await;
         let cancel = ["campaign", "cancel", "latest", "--json"];

@@ -4,12 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use facefleet::queue::memory::MemoryQueue;
-
 use serde_json::Value;
 
 use super::*;
 use crate::support::job;
-use crate::support::stack::Database;
+use crate::support::stack::{Database, program};
 
 async fn worker() -> (Running, Arc<MemoryQueue>, TempDir) {
     let (folder, store) = embedded_store().await;
@@ -55,7 +54,9 @@ async fn a_request_is_answered_at_once_despite_three_hundred_incomplete_ones() {
         assert!(Instant::now() < give_up, "the jobs should be processed");
         sleep(Duration::from_millis(20)).await;
     }
+    let scorer = worker.scorer.clone();
     worker.stop().await;
+    assert_eq!(scorer.calls.load(Ordering::SeqCst), 20, "each once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,11 +108,8 @@ async fn listener_of(worker: &mut Child) -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_stops_within_its_drain_time_despite_open_connections() {
     let (broker, database) = (TestBroker::new(), Database::new().await);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
+    let mut command = program(broker.url.as_str(), &broker.prefix, &database.url);
     command.args(["worker", "--aligned"]).envs([
-        ("FACEFLEET__QUEUE__URL", broker.url.as_str()),
-        ("FACEFLEET__QUEUE__PREFIX", &broker.prefix),
-        ("FACEFLEET__STORE__URL", &database.url),
         ("FACEFLEET__RUNTIME__DEVICE", "cpu"),
         ("FACEFLEET__SERVER__LISTEN", "127.0.0.1:0"),
         ("FACEFLEET__LOG__FORMAT", "json"),

@@ -9,6 +9,7 @@ use super::variables;
 use crate::support::face;
 use crate::support::s3::S3Server;
 use crate::support::sources::{LIMITS, objects};
+use crate::support::stack::CLOSED_PORT;
 
 const SELECTION: Selection = Selection { faces: Faces::All, min_size_px: 24, min_score: 0.6 };
 
@@ -63,8 +64,9 @@ async fn chips_are_kept_below_the_prefix_of_a_bucket() {
 
 #[tokio::test]
 async fn a_bucket_that_is_out_of_reach_is_as_if_it_were_empty() {
+    let address = format!("http://127.0.0.1:{CLOSED_PORT}");
     let nobody = variables(&[
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL", &address),
         ("AWS_ALLOW_HTTP", "true"),
         ("AWS_ACCESS_KEY_ID", "a"),
         ("AWS_SECRET_ACCESS_KEY", "b"),

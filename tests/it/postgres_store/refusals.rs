@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::opened;
-use crate::support::stack::Database;
+use crate::support::stack::{CLOSED_PORT, Database};
 use crate::support::{gallery, profile, record, scored};
 
 /// Why `url` cannot be used. The error never holds its password.
@@ -56,8 +56,7 @@ async fn a_text_that_is_not_a_url_is_refused_without_showing_it() {
 
 #[tokio::test]
 async fn a_port_without_a_server_is_temporary() {
-    // No test is given this one.
-    let url = "postgres://user:geheim@127.0.0.1:9/faces".parse().unwrap();
+    let url = format!("postgres://user:geheim@127.0.0.1:{CLOSED_PORT}/faces").parse().unwrap();
     let error = refusal(&url).await;
     assert!(
         matches!(error, StoreError::Unavailable(_)) && error.to_string().contains("127.0.0.1:9/"),

@@ -3,10 +3,9 @@
 use facefleet::domain::{CampaignId, SubQueue, SubQueueOf};
 use facefleet::queue::DeadLetterFilter;
 use lapin::Channel;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 
 use super::*;
+use crate::support::broker::declared;
 use crate::support::job;
 use crate::support::stack::control;
 
@@ -26,12 +25,7 @@ fn keep_busy(queues: &[&str], seconds: u64) {
 /// Waits until the broker says that a queue is empty.
 async fn until_reported_empty(channel: &Channel, queue: &str) {
     let due = Instant::now() + PATIENCE;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let messages = async || {
-        let declared = channel.queue_declare(queue.into(), passive, FieldTable::default());
-        declared.await.unwrap().message_count()
-    };
-    while messages().await > 0 {
+    while declared(channel, queue).await.unwrap().message_count() > 0 {
         assert!(Instant::now() < due, "it answers in time");
     }
 }

@@ -8,6 +8,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
 
 use super::*;
+use crate::support::broker::declared;
 use crate::support::job;
 
 #[tokio::test]
@@ -59,14 +60,7 @@ async fn a_lanes_queue_that_is_deleted_under_a_worker_is_declared_again() {
     // The worker declares it again. (A job that is published before may still go to the queue that
     // is being deleted.)
     let due = Instant::now() + PATIENCE;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    while broker
-        .channel()
-        .await
-        .queue_declare(name.as_str().into(), passive, FieldTable::default())
-        .await
-        .is_err()
-    {
+    while declared(&broker.channel().await, &name).await.is_err() {
         assert!(Instant::now() < due);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

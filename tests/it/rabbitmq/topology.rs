@@ -5,6 +5,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
 use super::*;
+use crate::support::stack::CLOSED_PORT;
 
 async fn refusal(settings: &RabbitSettings) -> QueueError {
     RabbitQueue::connect(settings).await.err().expect("the broker should be refused")
@@ -70,8 +71,7 @@ async fn a_refused_login_says_what_to_check_and_no_password() {
     let error = refusal(&with(&|url| url.set_path("/nowhere"))).await;
     assert!(matches!(error, QueueError::Unusable(_)), "{error:?}");
     assert!(error.to_string().contains("vhost 'nowhere'"), "{error}");
-    // A port on which nothing listens, and that no test is given.
-    let error = refusal(&broker.settings_through(9)).await;
+    let error = refusal(&broker.settings_through(CLOSED_PORT)).await;
     assert!(matches!(error, QueueError::Unavailable(_)), "{error:?}");
     assert!(error.to_string().contains("127.0.0.1:9"), "{error}");
 }

@@ -8,7 +8,7 @@ use lapin::options::{
     BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use lapin::{Channel, Connection, ConnectionProperties, Consumer, Queue};
 use tokio::time::timeout;
 use url::Url;
 use uuid::Uuid;
@@ -98,6 +98,15 @@ impl TestBroker {
                 .unwrap();
         }
     }
+}
+
+/// What the broker says of a queue.
+///
+/// # Errors
+/// If there is no such queue; the broker then closes the channel.
+pub async fn declared(channel: &Channel, queue: &str) -> lapin::Result<Queue> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), passive, FieldTable::default()).await
 }
 
 /// The next message.

@@ -22,6 +22,9 @@ pub fn address(key: &str) -> String {
         .to_owned()
 }
 
+/// A port at which nobody listens, and that nobody is given who asks for any port.
+pub const CLOSED_PORT: u16 = 9;
+
 /// Runs `scripts/stack.py`.
 pub fn script(arguments: &[&str]) {
     let output = Command::new("python3")
